@@ -1,0 +1,1 @@
+"""What runs the course: build, assign, check, grade, export."""

@@ -1,0 +1,52 @@
+"""The command line `course`."""
+
+import importlib
+import sys
+
+import click
+
+from course.paths import CourseError
+
+# A command's module is imported when the command is used: `course check` must not
+# wait for Sphinx or nbgrader.
+COMMANDS = {
+    "assign": "course.exercises.assign",
+    "build": "course.site.build",
+    "check": "course.exercises.run",
+    "doctor": "course.doctor",
+    "progress": "course.exercises.progress",
+    "release": "course.exercises.release",
+    "serve": "course.site.build",
+    "solve": "course.exercises.solve",
+    "start": "course.exercises.start",
+}
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported when they are asked for.
+
+    A release for learners holds fewer modules, and so offers fewer commands.
+    """
+
+    def list_commands(self, context):
+        return [name for name in COMMANDS if importlib.util.find_spec(COMMANDS[name])]
+
+    def get_command(self, context, name):
+        if name not in self.list_commands(context):
+            return None
+        return getattr(importlib.import_module(COMMANDS[name]), f"{name}_command")
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="runnable-deep-learning")
+def course():
+    """Read, complete and grade the course."""
+
+
+def main():
+    """Run `course`; what the user can mend is a sentence, not a traceback."""
+    try:
+        course(standalone_mode=True)
+    except CourseError as error:
+        click.secho(f"course: {error}", fg="red", err=True)
+        sys.exit(1)

@@ -1,0 +1,72 @@
+"""Where the course's files are: one lesson, one name, everywhere."""
+
+import functools
+import os
+import tomllib
+from pathlib import Path
+
+import platformdirs
+
+
+class CourseError(Exception):
+    """Something the person at the keyboard can mend; the text says how."""
+
+
+@functools.cache
+def root() -> Path:
+    """The checkout or unpacked release: the nearest folder upwards from the working
+    directory whose pyproject.toml has a [tool.course] table; else the one this
+    package was installed from in editable mode.
+
+    Raises:
+        CourseError: there is neither.
+    """
+    here = Path.cwd().resolve()
+    for folder in (here, *here.parents, Path(__file__).resolve().parents[1]):
+        if _settings(folder):
+            return folder
+    raise CourseError(
+        f"no course above {here}: change into the folder that holds the course's "
+        "pyproject.toml"
+    )
+
+
+def _settings(folder: Path) -> dict:
+    try:
+        text = (folder / "pyproject.toml").read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    return tomllib.loads(text).get("tool", {}).get("course", {})
+
+
+def course_id() -> str:
+    """The name under which this machine keeps the course's private state."""
+    return _settings(root())["id"]
+
+
+def state() -> Path:
+    """The instructor's private folder: gradebook and key, never inside the course.
+
+    `$COURSE_STATE` if set, else a folder of the user's own named by the course id.
+    """
+    chosen = os.environ.get("COURSE_STATE")
+    return Path(chosen) if chosen else platformdirs.user_state_path(course_id())
+
+
+def lessons(part: str | None = None) -> list[str]:
+    """The lessons that have an exercise source, as '<part>/<lesson>', sorted."""
+    pattern = f"{part or '*'}/*.py"
+    folder = root() / "solutions"
+    return [
+        path.relative_to(folder).with_suffix("").as_posix()
+        for path in sorted(folder.glob(pattern))
+    ]
+
+
+def chapters() -> list[str]:
+    """The chapters of the book, as '<part>/<lesson>', sorted."""
+    folder = root() / "book"
+    return [
+        path.relative_to(folder).with_suffix("").as_posix()
+        for path in sorted(folder.glob("*/*.md"))
+    ]

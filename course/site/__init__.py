@@ -1,0 +1,1 @@
+"""The static website: execution, cache, and the Sphinx extension behind it."""

@@ -1,0 +1,1 @@
+"""What the course teaches: one package a part, one module a lesson."""

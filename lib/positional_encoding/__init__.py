@@ -1,0 +1,1 @@
+"""Positional encoding: where order enters attention, and what survives of it."""
