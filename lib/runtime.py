@@ -1,0 +1,82 @@
+"""Which device a chapter runs on, at which size, and what was measured elsewhere."""
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+T = TypeVar("T")
+
+MEASURED = Path(__file__).resolve().parents[1] / "book" / "_measured"
+
+
+def device() -> torch.device:
+    """The GPU if this machine has one that torch can use, else the CPU.
+
+    The environment variable `COURSE_DEVICE` (`cpu`, `cuda`, `cuda:1`, `mps`) overrides
+    the choice. Asking for a device that is not there gives the CPU and says so: a
+    chapter never fails for want of a GPU.
+
+    Raises:
+        ValueError: `COURSE_DEVICE` is not the name of a device.
+    """
+    wanted = os.environ.get("COURSE_DEVICE")
+    if wanted is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(wanted)
+    except RuntimeError:
+        raise ValueError(
+            f"COURSE_DEVICE must name a torch device such as cpu or cuda, got {wanted!r}"
+        ) from None
+    present = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if present.get(chosen.type, False):
+        return chosen
+    print(f"No {chosen.type} device here: this page runs on the CPU at its size.")
+    return torch.device("cpu")
+
+
+def pick(*, cpu: T, gpu: T) -> T:
+    """`gpu` where `device()` is an accelerator, else `cpu`: the size of an experiment.
+
+    Both are given as data, so that a test can build the branch that nobody runs.
+    """
+    return cpu if device().type == "cpu" else gpu
+
+
+def describe() -> str:
+    """The machine in words, for the foot of a page: device, threads, versions."""
+    chosen = device()
+    if chosen.type == "cuda":
+        name = torch.cuda.get_device_name(chosen)
+    else:
+        threads = torch.get_num_threads()
+        plural = "" if threads == 1 else "s"
+        name = f"{platform.machine()} CPU, {threads} thread{plural}"
+    return f"{name}, Python {platform.python_version()}, torch {torch.__version__}"
+
+
+def recorded(lesson: str) -> dict | None:
+    """What was measured for '<part>/<lesson>' on a GPU, or None.
+
+    The file `book/_measured/<part>/<lesson>.json` holds `device`, `date`, `versions`
+    and `values`, as written by the run that measured them.
+
+    Raises:
+        ValueError: the file lacks one of these.
+    """
+    path = MEASURED / f"{lesson}.json"
+    if not path.is_file():
+        return None
+    record = json.loads(path.read_text(encoding="utf-8"))
+    for key in ("device", "date", "versions", "values"):
+        if key not in record:
+            raise ValueError(f"{path.name} of {lesson} has no {key!r}")
+    return record
