@@ -170,7 +170,9 @@ def _compare_values(got, want, rtol, atol, where):
         if place is not None:
             return f"{where}compared with nan{_at(place)}, and nothing equals nan"
     place = _first(~right)
-    clause = f"got {_number(mine[place])}, expected {_number(theirs[place])}{_at(place)}"
+    clause = (
+        f"got {_number(mine[place])}, expected {_number(theirs[place])}{_at(place)}"
+    )
     if mine.ndim:
         clause += f"; {np.sum(~right)} of {mine.size} entries differ"
     if not exact:
@@ -241,7 +243,11 @@ def _describe(value):
         return "None"
     if kind is None:
         odd = type(value) in TENSORS
-        return "a sparse, nested, quantised or meta tensor" if odd else f"class {type(value).__qualname__}"
+        return (
+            "a sparse, nested, quantised or meta tensor"
+            if odd
+            else f"class {type(value).__qualname__}"
+        )
     text = repr(value)
     text = text if len(text) <= 60 else f"{text[:57]}..."
     if kind in (int, float, complex, bool, str, bytes):
