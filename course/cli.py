@@ -50,3 +50,7 @@ def main():
     except CourseError as error:
         click.secho(f"course: {error}", fg="red", err=True)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Formulas as HTML, written at build time: a page's math waits for no script.
+
+KaTeX runs here, in an embedded V8, not in the reader's browser. What it writes needs
+one style sheet and fonts, which are shipped with the page.
+"""
+
+import functools
+import html
+import json
+from pathlib import Path
+
+from docutils import nodes
+from py_mini_racer import JSEvalException, MiniRacer
+from sphinx.util import logging
+from sphinx.util.math import get_node_equation_number
+
+KATEX = Path(__file__).parent / "static" / "katex"
+
+logger = logging.getLogger(__name__)
+
+
+class FormulaError(ValueError):
+    """A formula KaTeX cannot read; the text says where it stopped."""
+
+
+@functools.cache
+def _engine() -> MiniRacer:
+    engine = MiniRacer()
+    engine.eval((KATEX / "katex.min.js").read_text(encoding="utf-8"))
+    return engine
+
+
+@functools.lru_cache(maxsize=None)
+def to_html(formula: str, display: bool) -> str:
+    """LaTeX to HTML, with MathML beside it for screen readers.
+
+    Raises:
+        FormulaError: KaTeX does not know a command, or the braces do not match.
+    """
+    options = {"displayMode": display, "strict": "ignore", "throwOnError": True}
+    call = f"katex.renderToString({json.dumps(formula)}, {json.dumps(options)})"
+    try:
+        return _engine().eval(call)
+    except JSEvalException as error:
+        lines = str(error).splitlines()
+        reason = next((line for line in lines if "KaTeX parse error" in line), lines[0])
+        raise FormulaError(reason.partition("ParseError: ")[2] or reason) from None
+
+
+def _rendered(node: nodes.Node, display: bool) -> str:
+    formula = node.astext().strip()
+    # Sphinx, for MathJax: a display formula of several lines is aligned at its &.
+    if display and r"\\" in formula and r"\begin" not in formula:
+        formula = rf"\begin{{aligned}}{formula}\end{{aligned}}"
+    try:
+        return to_html(formula, display)
+    except FormulaError as error:
+        logger.warning("formula: %s", error, location=node, type="math")
+        return f"<code>{html.escape(formula)}</code>"
+
+
+def _visit_math(translator, node):
+    translator.body.append(_rendered(node, display=False))
+    raise nodes.SkipNode
+
+
+def _visit_displaymath(translator, node):
+    translator.body.append(translator.starttag(node, "div", CLASS="math"))
+    if node["number"]:
+        number = get_node_equation_number(translator, node)
+        translator.body.append(f'<span class="eqno">({number})')
+        translator.add_permalink_ref(node, "Link to this equation")
+        translator.body.append("</span>")
+    translator.body.append(_rendered(node, display=True) + "</div>\n")
+    raise nodes.SkipNode
+
+
+def setup(app):
+    """Register the renderer `katex` and its style sheet."""
+    app.add_html_math_renderer(
+        "katex", (_visit_math, None), (_visit_displaymath, None)
+    )
+    app.add_css_file("katex/katex.min.css")

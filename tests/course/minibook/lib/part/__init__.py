@@ -1,0 +1,1 @@
+"""A small book for the tests of the site."""
