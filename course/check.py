@@ -91,10 +91,10 @@ def _compare(got, want, rtol, atol, place):
     where = f"at {place}: " if place else ""
     kind, wanted = _kind(got), _kind(want)
     if kind is None:
-        name = type(got).__qualname__
-        return f"{where}your function returned class {name}, expected {_describe(want)}"
+        expected = "" if wanted is None else f", expected {_describe(want)}"
+        return f"{where}your function returned {_describe(got)}{expected}"
     if wanted is None:
-        raise TypeError(f"check.close cannot compare with a {type(want).__name__}")
+        raise TypeError(f"check.close cannot compare with {_describe(want)}")
     if kind is not wanted:
         return f"{where}expected {_describe(want)}, got {_describe(got)}"
     if kind is tuple or kind is list:

@@ -1,0 +1,51 @@
+"""Configuration of nbgrader: run it from this folder, without flags.
+
+`course assign` writes the source notebooks; `exercises/` is committed; what learners
+hand in and what comes of it stays under `grading/`, which git ignores. The gradebook
+is in the instructor's private folder (`course doctor` prints it), outside the course.
+"""
+
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from course.exercises.source import STUB
+from course.paths import course_id, root, state
+
+c = get_config()  # noqa: F821
+
+# nbgrader makes a new gradebook by the program `alembic`, which is beside the
+# interpreter but on the PATH only where the environment is activated.
+programs = str(Path(sys.executable).parent)
+path = os.environ.get("PATH", os.defpath)
+if programs not in path.split(os.pathsep):
+    os.environ["PATH"] = os.pathsep.join([programs, path])
+
+state().mkdir(mode=0o700, parents=True, exist_ok=True)
+
+c.CourseDirectory.course_id = course_id()
+c.CourseDirectory.root = str(root())
+c.CourseDirectory.db_url = f"sqlite:///{state().absolute() / 'gradebook.db'}"
+c.CourseDirectory.source_directory = "_build/nbgrader/source"
+c.CourseDirectory.release_directory = "exercises"
+c.CourseDirectory.submitted_directory = "grading/submitted"
+c.CourseDirectory.autograded_directory = "grading/autograded"
+c.CourseDirectory.feedback_directory = "grading/feedback"
+# By default these are too easily taken for `solutions/`.
+c.CourseDirectory.solution_directory = "grading/solution"
+c.CourseDirectory.source_with_tests_directory = "grading/source_with_tests"
+
+# The release folder is committed, so it always exists; git keeps what was there.
+c.GenerateAssignment.force = True
+c.ClearSolutions.code_stub = {"python": STUB}
+
+# An endless loop costs its own cell; the rest of the notebook goes on.
+c.Execute.timeout = 30
+c.Execute.interrupt_on_timeout = True
+# By default a test cell that bears the tag `skip-execution` is not run, and so passes.
+# No notebook can bear a tag that is drawn anew in each run.
+c.Execute.skip_cells_with_tag = secrets.token_hex()
+# Warnings and progress bars on stderr would cost the marks of the cell.
+c.IgnorePattern.enabled = True
+c.IgnorePattern.pattern = ".*"

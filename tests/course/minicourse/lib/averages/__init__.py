@@ -1,0 +1,1 @@
+"""Averages, and what is left without them."""
