@@ -56,7 +56,7 @@ class Learned(Encoding):
         """Raises ValueError beyond the last position that has a vector."""
         if len(positions) > len(self.table):
             raise ValueError(
-                f"positions must be below {len(self.table)}, got {len(positions)} tokens"
+                f"positions must be below {len(self.table)}, got {len(positions)}"
             )
         return x + self.table[positions]
 
@@ -77,7 +77,7 @@ class Size:
 # Two sizes for `lib.runtime.pick`: half a minute for three models on one core, and
 # half an hour on a data-centre GPU.
 CPU = Size(
-    layers=2, heads=4, width=64, length=64, batch=32, steps=500, learning_rate=6e-3
+    layers=2, heads=4, width=64, length=64, batch=16, steps=500, learning_rate=6e-3
 )
 GPU = Size(
     layers=6, heads=8, width=512, length=1024, batch=32, steps=4000, learning_rate=6e-4
@@ -85,7 +85,7 @@ GPU = Size(
 
 
 class Block(nn.Module):
-    """One layer: x + attention(norm(x)), then x + mlp(norm(x)). No biases in q, k, v."""
+    """One layer: x + attention(norm(x)), then x + mlp(norm(x)); no bias in q, k, v."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -133,11 +133,13 @@ class LanguageModel(nn.Module):
                 nn.init.normal_(module.weight, std=std, generator=generator)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        nn.init.normal_(self.embedding.weight, generator=generator)
+        nn.init.normal_(self.embedding.weight, std=0.02, generator=generator)
         # Set last, so that the loop above leaves the encoding as it was made.
         self.encoding = encoding
 
-    def forward(self, tokens: Int64[Tensor, "batch n"]) -> Float[Tensor, "batch n vocab"]:
+    def forward(
+        self, tokens: Int64[Tensor, "batch n"]
+    ) -> Float[Tensor, "batch n vocab"]:
         positions = torch.arange(tokens.shape[1], device=tokens.device)
         x = self.encoding.embed(self.embedding(tokens), positions)
         for block in self.blocks:

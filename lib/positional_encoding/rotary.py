@@ -66,9 +66,11 @@ def apply_rope(
     """
     a, b = _pairs(x, layout)
     for name, table in (("cos", cos), ("sin", sin)):
-        if table.shape[-2:] != a.shape[-2:] or table.shape[:-2] not in ((), x.shape[:1]):
-            want = f"({a.shape[-2]}, {a.shape[-1]}), with the batch in front or without"
-            raise ValueError(f"{name} must be {want}, got {tuple(table.shape)}")
+        alone, by_row = a.shape[2:], (a.shape[0], *a.shape[2:])
+        if table.shape not in (alone, by_row):
+            got = tuple(table.shape)
+            want = f"{tuple(alone)} or {by_row}"
+            raise ValueError(f"{name} must have shape {want}, got {got}")
     if cos.ndim == 3:
         cos, sin = cos[:, None], sin[:, None]
     cos, sin = cos.to(x.dtype), sin.to(x.dtype)

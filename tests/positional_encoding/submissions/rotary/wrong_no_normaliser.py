@@ -1,0 +1,13 @@
+# The denominator sums the weights of the numerator, which may cancel.
+# loses: test_decode_step, test_decode_step_gradient
+
+# %% solution="decode_step"
+def decode_step(state, q, k, v, rotation, phi):
+    S, z = state
+    q, k = phi(q), phi(k)
+    turned_q, turned_k = q @ rotation.mT, k @ rotation.mT
+    S = S + turned_k[..., :, None] * v[..., None, :]
+    z = z @ rotation.mT + turned_k
+    numerator = (turned_q[..., None, :] @ S)[..., 0, :]
+    denominator = (turned_q * (z @ rotation.mT)).sum(-1, keepdim=True).abs()
+    return numerator / denominator, (S, z)
