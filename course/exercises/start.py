@@ -1,0 +1,70 @@
+"""`course start`: a copy of an exercise to work in."""
+
+import difflib
+import shutil
+from pathlib import Path
+
+import click
+
+from course.paths import CourseError, root
+
+
+def released() -> list[str]:
+    """The lessons that have a learner's notebook, as '<part>/<lesson>', sorted."""
+    folder = root() / "exercises"
+    return [
+        path.relative_to(folder).with_suffix("").as_posix()
+        for path in sorted(folder.glob("*/*.ipynb"))
+    ]
+
+
+def release_path(lesson: str) -> Path:
+    """Where the released notebook of a lesson is."""
+    return root() / "exercises" / f"{lesson}.ipynb"
+
+
+def work_path(lesson: str) -> Path:
+    """Where the learner's copy of a lesson is, once it is started."""
+    return root() / "work" / f"{lesson}.ipynb"
+
+
+def known(name: str) -> str:
+    """The lesson called `name`.
+
+    Raises:
+        CourseError: there is none; the text lists those that come close, or all.
+    """
+    lessons = released()
+    if name in lessons:
+        return name
+    close = difflib.get_close_matches(name, lessons, n=3)
+    close += [each for each in lessons if each.split("/")[1] == name]
+    listed = "".join(f"\n  {each}" for each in dict.fromkeys(close or lessons))
+    introduction = "did you mean" if close else "these are"
+    raise CourseError(f"there is no lesson {name!r}; {introduction}:{listed}")
+
+
+def shown(path: Path) -> str:
+    """`path` as one would type it here."""
+    here = Path.cwd().resolve()
+    path = path.resolve()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+@click.command("start")
+@click.argument("lesson")
+def start_command(lesson):
+    """Copy the notebook of LESSON (<part>/<lesson>) into your work folder."""
+    lesson = known(lesson)
+    copy = work_path(lesson)
+    if copy.exists():
+        raise CourseError(
+            f"you have started already: {shown(copy)}\n"
+            "It is left as it is. For a fresh copy, rename or move yours, then run "
+            f"`course start {lesson}` again."
+        )
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(release_path(lesson), copy)
+    click.echo(f"{shown(copy)} is yours to fill in.\n")
+    click.echo(f"open it   jupyter lab {shown(copy)}")
+    click.echo(f"check it  course check {lesson}")
