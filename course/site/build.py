@@ -3,10 +3,13 @@
 import os
 import subprocess
 import sys
+
 import click
 from tqdm import tqdm
 
 from course.paths import CourseError, root
+
+WATCHED = ("book", "lib", "solutions", "course/site", "_config.yml", "_toc.yml")
 
 
 def jupyter_book() -> bool:
@@ -41,7 +44,9 @@ def summary(chapters, ran: set[str]) -> str:
         state = "executed" if chapter.name in ran else "kept"
         lines.append(f"  {chapter.name:45} {state:9}{seconds}")
     total = sum(chapter.record.data.get("cpu_seconds", 0) for chapter in chapters)
-    lines.append(f"  {len(ran)} of {len(chapters)} chapters executed; all: {total:.0f} s")
+    lines.append(
+        f"  {len(ran)} of {len(chapters)} chapters executed; all: {total:.0f} s"
+    )
     return "\n".join(lines)
 
 
@@ -59,7 +64,9 @@ def build(jobs: int) -> None:
     chapters = execution.plan(cache)
     stale = [chapter for chapter in chapters if chapter.record is None]
     cells = sum(len(chapter.notebook.cells) for chapter in stale)
-    with tqdm(total=cells, desc="executing", unit="cell", disable=not stale) as progress:
+    with tqdm(
+        total=cells, desc="executing", unit="cell", disable=not stale
+    ) as progress:
         failures = execution.execute_stale(stale, cache, jobs, progress)
     if failures:
         raise CourseError("a chapter failed.\n\n" + "\n\n".join(failures))
@@ -96,6 +103,13 @@ def serve_command(port):
 
     rebuild()
     server = Server()
-    for watched in ("book", "lib", "solutions", "course/site", "_config.yml", "_toc.yml"):
+    for watched in (
+        "book",
+        "lib",
+        "solutions",
+        "course/site",
+        "_config.yml",
+        "_toc.yml",
+    ):
         server.watch(str(root() / watched), rebuild)
     server.serve(root=str(root() / "_build" / "html"), port=port, host="127.0.0.1")

@@ -36,10 +36,8 @@ CELL_SECONDS = 600
 
 # Threads of every numeric library in a kernel: chapters run side by side, one a core,
 # and sums come out the same on every machine.
-ONE_THREAD = {
-    name: "1"
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-}
+THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+ONE_THREAD = dict.fromkeys(THREAD_LIMITS, "1")
 
 # Run after a chapter's last cell, in its kernel.
 ABOUT_THE_RUN = """
@@ -186,7 +184,7 @@ def execute(chapter: Chapter, after_cell: Callable[[], None]) -> dict:
     Returns its wall and CPU seconds, the machine, and the time at which it finished.
 
     Raises:
-        ChapterError: a cell raised, hung or ended its kernel.
+        ChapterError: a cell raised, warned, hung or ended its kernel.
     """
     client = NotebookClient(
         chapter.notebook,
@@ -200,6 +198,7 @@ def execute(chapter: Chapter, after_cell: Callable[[], None]) -> dict:
         with client.setup_kernel(env=os.environ | ONE_THREAD):
             for index, cell in enumerate(chapter.notebook.cells):
                 client.execute_cell(cell, index)
+                _refuse_warnings(chapter, cell, index)
                 after_cell()
             cells = chapter.notebook.cells
             cells.append(nbformat.v4.new_code_cell(ABOUT_THE_RUN))
@@ -219,6 +218,16 @@ def execute(chapter: Chapter, after_cell: Callable[[], None]) -> dict:
         "execution_seconds": time.monotonic() - start,
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def _refuse_warnings(chapter: Chapter, cell, index: int) -> None:
+    """A cell that writes to stderr warns of something: the reader should not see it."""
+    for output in cell.get("outputs", []):
+        if output.output_type == "stream" and output.name == "stderr":
+            raise ChapterError(
+                f"{chapter.place(index)}: this cell wrote to stderr; mend the cause, "
+                f"or silence it in the cell and say why\n{output.text}"
+            )
 
 
 def execute_stale(chapters: list[Chapter], cache, jobs: int, progress) -> list[str]:

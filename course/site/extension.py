@@ -10,8 +10,8 @@ from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.logging import WarningLogRecordTranslator
 
-from course.paths import CourseError, root
-from course.site import execution, math
+from course.paths import CourseError
+from course.site import execution, formulas
 
 STATIC = Path(__file__).parent / "static"
 
@@ -178,7 +178,7 @@ def parse_myst(directive: SphinxDirective, lines: list[str]) -> list[nodes.Node]
 
 def setup(app):
     """Register everything the book's pages use."""
-    math.setup(app)
+    formulas.setup(app)
     app.add_directive("exercises", Exercises)
     app.add_directive("page-runs", PageRuns)
     app.connect("builder-inited", before_reading)

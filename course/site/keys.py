@@ -42,8 +42,8 @@ def module_file(name: str) -> Path | None:
     return None
 
 
-@functools.lru_cache(maxsize=None)
-def _uses(path: Path, _changed: int) -> tuple[frozenset[str], frozenset[Path]]:
+@functools.cache
+def _uses(path: Path) -> tuple[frozenset[str], frozenset[Path]]:
     """The modules that a file of `lib` imports and the data files that it names."""
     source = path.read_text(encoding="utf-8")
     words = {
@@ -65,7 +65,7 @@ def reached(source: str) -> set[Path]:
         path = module_file(waiting.pop())
         if path is None or path in files:
             continue
-        names, data = _uses(path, path.stat().st_mtime_ns)
+        names, data = _uses(path)
         files |= {path} | data
         waiting |= names
     return files

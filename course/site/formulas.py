@@ -30,7 +30,7 @@ def _engine() -> MiniRacer:
     return engine
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def to_html(formula: str, display: bool) -> str:
     """LaTeX to HTML, with MathML beside it for screen readers.
 
@@ -77,7 +77,5 @@ def _visit_displaymath(translator, node):
 
 def setup(app):
     """Register the renderer `katex` and its style sheet."""
-    app.add_html_math_renderer(
-        "katex", (_visit_math, None), (_visit_displaymath, None)
-    )
+    app.add_html_math_renderer("katex", (_visit_math, None), (_visit_displaymath, None))
     app.add_css_file("katex/katex.min.css")

@@ -1,0 +1,203 @@
+"""The site: what executes when, what fails, and that no page needs the network.
+
+The book in `minibook` is small; every test works on a copy of it that was built once.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MINIBOOK = Path(__file__).parent / "minibook"
+
+
+class Book:
+    """A copy of the small book, and the commands run in it."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def run(self, *command: str) -> subprocess.CompletedProcess:
+        env = os.environ | {"PYTHONPATH": str(self.folder)}
+        return subprocess.run(
+            command, cwd=self.folder, env=env, capture_output=True, text=True
+        )
+
+    def build(self) -> subprocess.CompletedProcess:
+        return self.run(sys.executable, "-m", "course.cli", "build", "--jobs", "2")
+
+    def plain(self, *options: str) -> subprocess.CompletedProcess:
+        program = Path(sys.executable).with_name("jupyter-book")
+        return self.run(str(program), "build", ".", *options)
+
+    def executed(self) -> list[str]:
+        """The chapters executed since the last call, sorted."""
+        log = self.folder / "executed.log"
+        names = sorted(log.read_text().split()) if log.exists() else []
+        log.unlink(missing_ok=True)
+        return names
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        path = self.folder / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    def page(self, name: str) -> str:
+        path = self.folder / "_build" / "html" / "book" / f"{name}.html"
+        return path.read_text(encoding="utf-8")
+
+
+def succeeded(process: subprocess.CompletedProcess) -> bool:
+    if process.returncode:
+        print(process.stdout, process.stderr)
+    return process.returncode == 0
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("site") / "book"
+    shutil.copytree(MINIBOOK, folder)
+    book = Book(folder)
+    assert succeeded(book.build())
+    assert book.executed() == ["first", "second"]
+    return folder
+
+
+@pytest.fixture
+def book(built, tmp_path) -> Book:
+    shutil.copytree(built, tmp_path / "book")
+    return Book(tmp_path / "book")
+
+
+def test_prose_executes_nothing_and_is_shown(book):
+    book.edit("book/part/first.md", "Some prose", "Other prose")
+    assert succeeded(book.build())
+    assert book.executed() == []
+    assert "Other prose" in book.page("part/first")
+
+
+def test_a_lib_module_executes_the_chapters_that_reach_it(book):
+    book.edit("lib/part/first.py", "double(21)", "double(22)")
+    assert succeeded(book.build())
+    assert book.executed() == ["first"]
+    book.edit("lib/shared.py", "Twice x.", "Two times x.")  # imported in a function
+    assert succeeded(book.build())
+    assert book.executed() == ["first", "second"]
+
+
+def test_a_changed_number_reaches_the_pages_that_show_it(book):
+    book.edit("lib/part/first.py", "double(21)", "double(500)")
+    assert succeeded(book.build())
+    assert "1000" in book.page("part/first")
+    assert "1000" in book.page("results")
+
+
+def test_the_same_after_plain_jupyter_book(book):
+    book.edit("lib/part/first.py", "double(21)", "double(500)")
+    assert succeeded(book.plain())
+    assert book.executed() == ["first"]
+    assert "1000" in book.page("results")
+    assert succeeded(book.build())
+    assert book.executed() == []
+
+
+def test_how_a_cell_looks_executes_nothing(book):
+    book.edit("book/part/first.md", ":tags: [hide-cell]", ":tags: [hide-input]")
+    assert succeeded(book.build())
+    assert book.executed() == []
+    assert "tag_hide-input" in book.page("part/first")
+
+
+def test_a_data_file_executes_the_chapters_that_read_it(book):
+    data = book.folder / "lib" / "data"
+    data.mkdir()
+    (data / "numbers.txt").write_text("1")
+    book.edit("lib/part/first.py", "VALUE", 'DATA = "numbers.txt"\nVALUE')
+    assert succeeded(book.build())
+    assert book.executed() == ["first"]
+    (data / "numbers.txt").write_text("2")
+    assert succeeded(book.build())
+    assert book.executed() == ["first"]
+
+
+@pytest.fixture
+def broken(book) -> Book:
+    book.edit("book/part/first.md", "glue(", "1 / 0\nglue(")
+    return book
+
+
+def test_a_cell_that_raises_fails_the_build_with_its_place(broken):
+    broken.edit("lib/shared.py", "Twice x.", "Two times x.")
+    process = broken.build()
+    assert process.returncode == 1
+    assert re.search(r"book/part/first\.md:\d+: this cell failed", process.stderr)
+    assert "ZeroDivisionError" in process.stderr
+    assert "----> " in process.stderr or "1 / 0" in process.stderr
+    assert broken.executed() == ["first", "second"]
+    assert broken.build().returncode == 1
+    assert broken.executed() == ["first"], "what ran without error is kept"
+
+
+def test_a_cell_that_raises_fails_plain_jupyter_book(broken):
+    assert broken.plain().returncode != 0
+
+
+def test_a_broken_reference_fails_every_time_until_it_is_mended(book):
+    book.edit("book/part/second.md", "{eq}`eq-second`", "{eq}`eq-nowhere`")
+    for _ in range(2):
+        process = book.build()
+        assert process.returncode == 1
+        assert "eq-nowhere" in process.stderr
+    book.edit("book/part/second.md", "{eq}`eq-nowhere`", "{eq}`eq-second`")
+    assert succeeded(book.build())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("$a^2 + b^2$", r"$\nosuchcommand$", r"\nosuchcommand"),
+        (
+            "glue(",
+            'import warnings\n\nwarnings.warn("old", stacklevel=1)\nglue(',
+            "old",
+        ),
+        ("from lib", "from from lib", "first.md"),
+    ],
+    ids=["formula", "Python warning", "syntax error"],
+)
+def test_what_a_reader_should_not_see_fails_the_build(book, old, new, named):
+    book.edit("book/part/first.md", old, new)
+    process = book.build()
+    assert process.returncode == 1
+    assert named in process.stderr
+
+
+def test_no_page_asks_the_network_for_anything(book):
+    outside = re.compile(
+        r"""(src|href)=["']?https?:[^"' >]*\.(js|css|woff2?)|unpkg|cdn"""
+    )
+    for page in (book.folder / "_build" / "html").rglob("*.html"):
+        assert not outside.search(page.read_text(encoding="utf-8")), page.name
+
+
+def test_formulas_are_in_the_page_before_any_script_runs(book):
+    page = book.page("part/first")
+    assert page.count('class="katex-mathml"') == 2
+    assert "MathJax" not in page
+
+
+def test_a_page_says_when_and_where_it_ran(book):
+    footer = r'class="ran-on">Executed \d{4}-\d\d-\d\d on a machine for tests in \d+ s'
+    assert re.search(footer, book.page("part/first"))
+
+
+def test_executed_chapters_are_kept_as_notebooks(book):
+    names = sorted(
+        path.name for path in (book.folder / "_build/executed/part").iterdir()
+    )
+    assert names == ["first.ipynb", "second.ipynb"]
