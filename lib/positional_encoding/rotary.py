@@ -90,8 +90,8 @@ def _pairs(x, layout):
 
 
 def permute_rope_layout(
-    weight: Float[Tensor, "rows *columns"], n_heads: int, src: Layout, dst: Layout
-) -> Float[Tensor, "rows *columns"]:
+    weight: Float[Tensor, "rows ..."], n_heads: int, src: Layout, dst: Layout
+) -> Float[Tensor, "rows ..."]:
     """Reorder the rows of a query or key projection from one layout to the other.
 
     Rows are output channels, head after head, as in `nn.Linear.weight`; a bias works
