@@ -35,7 +35,7 @@ def assign_command(check):
     expected = {}
     for source in tqdm(sources, desc="exercises", unit="lesson", delay=2):
         text = dumps(notebook(source))
-        expected[root() / GENERATED / f"{source.lesson}.ipynb"] = _release(text)
+        expected[root() / GENERATED / f"{source.lesson}.ipynb"] = release(text)
         if not check:
             _write(_derived(source.lesson, text))
     problems = []
@@ -97,7 +97,7 @@ def notebook(source: Source):
         if cell.kind == "test":
             new.metadata.nbgrader = _nbgrader(cell, grade=True, points=cell.points)
             # What remains of the cell then ends with its last line of code.
-            new.source = new.source.replace("\n\n\n### BEGIN", "\n### BEGIN")
+            new.source = re.sub(r"\n+(### BEGIN)", r"\n\1", new.source)
         cells.append(new)
     course = {"lesson": source.lesson, "version": 1}
     if source.hide:
@@ -160,7 +160,8 @@ def _exporter():
     return exporter
 
 
-def _release(text):
+def release(text: str) -> str:
+    """The learner's notebook from the text of the instructor's, as its file's text."""
     import nbformat
 
     output, _ = _exporter().from_notebook_node(nbformat.reads(text, as_version=4))

@@ -53,7 +53,8 @@ for shape in [(4,), (1, 5), (3, 2, 7)]:
 
 # %% test="centre_backward" aspect="unchanged" points=1
 grad = torch.tensor([[1.0, 2.0, 6.0]])
-centre_backward(grad)
+got = centre_backward(grad)
+check.close(got, torch.tensor([[-2.0, -1.0, 3.0]]), "subtract the mean")
 check.close(grad, torch.tensor([[1.0, 2.0, 6.0]]), "the argument must stay as it was")
 
 
