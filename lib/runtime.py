@@ -30,7 +30,7 @@ def device() -> torch.device:
         chosen = torch.device(wanted)
     except RuntimeError:
         raise ValueError(
-            f"COURSE_DEVICE must name a torch device such as cpu or cuda, got {wanted!r}"
+            f"COURSE_DEVICE must be a torch device such as cpu or cuda, got {wanted!r}"
         ) from None
     present = {
         "cpu": True,
