@@ -17,9 +17,13 @@ import signal
 import sys
 import types
 
-# What the notebooks and the reference code import; a fork has them already. Nothing
-# may run a parallel operation here, or forks would hang.
-PRELOADED = ("numpy", "torch", "jaxtyping", "course.check")
+# What notebooks and reference code import, and (the last) what torch itself imports
+# with the first backward pass: a fork has them already. Nothing may run a parallel
+# operation here, or forks would hang.
+PRELOADED = (
+    *("numpy", "torch", "jaxtyping", "course.check"),
+    "torch.fx.experimental.symbolic_shapes",
+)
 
 
 def main():
