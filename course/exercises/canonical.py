@@ -89,6 +89,8 @@ def read(data: bytes) -> NotebookNode:
             f"not valid JSON at line {error.lineno}, column {error.colno}: "
             f"{error.msg}; the file was cut or edited by hand"
         ) from error
+    except ValueError as error:  # an integer of more digits than Python reads
+        raise CourseError(f"not valid JSON: {error}") from error
     except RecursionError as error:
         raise CourseError("not a notebook: nested too deeply") from error
 
@@ -120,54 +122,74 @@ def _text(data: bytes) -> str:
 
 
 def _notebook(raw) -> NotebookNode:
-    major = raw.get("nbformat") if isinstance(raw, dict) else None
-    if major == 3:
-        _validate(raw)
-        raw = nbformat.convert(nbformat.versions[3].to_notebook_json(raw), 4)
-    elif major != 4 or type(raw.get("nbformat_minor")) is not int:
+    """What of a notebook's JSON is used here; only that is checked, with the place."""
+    if not isinstance(raw, dict) or raw.get("nbformat") not in (3, 4):
         raise CourseError(
             "not a notebook of format 4: open it in Jupyter and save it again"
         )
-    cells = raw.get("cells")
+    cells = _sheets(raw) if raw["nbformat"] == 3 else raw.get("cells")
     if not isinstance(cells, list):
         raise CourseError("not a notebook: it has no list of cells")
     if len(cells) > MOST_CELLS:
         raise CourseError(f"{len(cells)} cells are too many (limit {MOST_CELLS})")
+    metadata = raw.get("metadata")
+    if not isinstance(metadata, dict):
+        raise CourseError("not a notebook: its metadata are not an object")
+    notebook = nbformat.v4.new_notebook(metadata=nbformat.from_dict(metadata))
     seen = set()
     for number, cell in enumerate(cells, 1):
-        if not isinstance(cell, dict):
-            raise CourseError(f"not a notebook: cell {number} is not an object")
-        if cell.get("cell_type") == "code":
-            cell["outputs"], cell["execution_count"] = [], None
-        # Older formats and some tools leave ids out, others copy them.
-        if not _is_id(cell.get("id")) or cell["id"] in seen:
-            cell["id"] = f"unnamed-{number}"
-        seen.add(cell["id"])
-    raw["nbformat_minor"] = 5
-    _validate(raw)
-    notebook = nbformat.versions[4].to_notebook_json(raw)
-    for number, cell in enumerate(notebook.cells, 1):
-        try:
-            cell.source.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise CourseError(f"cell {number} holds half a character") from error
+        cell = _cell(number, cell)
+        if cell.id in seen:
+            cell.id = f"unnamed-{number}"
+        seen.add(cell.id)
+        notebook.cells.append(cell)
     return notebook
 
 
-def _is_id(value) -> bool:
-    return isinstance(value, str) and CELL_ID.fullmatch(value) is not None
+def _sheets(raw: dict) -> list | None:
+    """The cells of a notebook of format 3."""
+    sheets = raw.get("worksheets")
+    lists = [sheet.get("cells") for sheet in sheets] if _are(dict, sheets) else [None]
+    return [cell for cells in lists for cell in cells] if _are(list, lists) else None
 
 
-def _validate(raw) -> None:
+def _cell(number: int, raw) -> NotebookNode:
+    def refuse(what):
+        raise CourseError(f"not a notebook: cell {number} {what}")
+
+    if not isinstance(raw, dict):
+        refuse("is not an object")
+    kind = raw.get("cell_type")
+    if kind == "heading":  # of format 3
+        kind = "markdown"
+    if kind not in ("code", "markdown", "raw"):
+        refuse("is neither code nor text")
+    source = raw.get("source", raw.get("input"))
+    if _are(str, source):
+        source = "".join(source)
+    if not isinstance(source, str):
+        refuse("has no source")
     try:
-        nbformat.validate(raw, relax_add_props=True)
-    except nbformat.ValidationError as error:
-        path = list(error.original.absolute_path)
-        where = f"cell {path[1] + 1}" if path[:1] == ["cells"] and path[1:] else ""
-        rest = ".".join(map(str, path[2:] if where else path))
-        message = error.message if len(error.message) < 120 else "malformed"
-        place = " ".join(filter(None, [where, rest])) or "the top level"
-        raise CourseError(f"not a notebook: {place}: {message}") from error
+        source.encode("utf-8")
+    except UnicodeEncodeError:
+        refuse("holds half a character")
+    metadata = raw.get("metadata", {})
+    if not isinstance(metadata, dict):
+        refuse("has metadata that are not an object")
+    # Older formats and some tools leave ids out.
+    name = raw.get("id")
+    if not isinstance(name, str) or not CELL_ID.fullmatch(name):
+        name = f"unnamed-{number}"
+    return _new(kind, source, name, nbformat.from_dict(metadata))
+
+
+def _new(kind: str, source: str, name: str, metadata: dict) -> NotebookNode:
+    new = getattr(nbformat.v4, f"new_{kind}_cell")
+    return new(source, id=name, metadata=metadata)
+
+
+def _are(kind: type, values) -> bool:
+    return isinstance(values, list) and all(isinstance(each, kind) for each in values)
 
 
 # What a release says
@@ -316,7 +338,10 @@ def canonical(
     cells = []
     for place, own in followers.items():
         cells += rebuilt.cells[place : place + 1] if place >= 0 else []
-        cells += [_own(cell, next(numbers)) for cell in own]
+        cells += [
+            _new(cell.cell_type, cell.source, f"own-{next(numbers)}", {})
+            for cell in own
+        ]
     rebuilt.cells = cells
     return rebuilt, notes
 
@@ -400,8 +425,3 @@ def _answers(release, learner, places, notes) -> dict[int, str]:
             places[index] = home if index in whole else None
         answers[home] = learner.cells[whole[-1]].source
     return answers
-
-
-def _own(cell: NotebookNode, number: int) -> NotebookNode:
-    fields = {"id": f"own-{number}", "source": cell.source, "metadata": {}}
-    return nbformat.versions[4].__dict__[f"new_{cell.cell_type}_cell"](**fields)

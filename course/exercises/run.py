@@ -185,6 +185,7 @@ def check(
         "folder": str(folder),
         "limit": limit,
         "preload": _imports(release),
+        "absent": _absent(release),
         "answers": sorted(
             name
             for cell in cells
@@ -260,6 +261,13 @@ def _imports(release: NotebookNode) -> list[str]:
             elif isinstance(node, ast.ImportFrom):
                 names.add(node.module)
     return sorted(name for name in names if name.split(".")[0] not in ("lib", "course"))
+
+
+def _absent(release: NotebookNode) -> list[str]:
+    """The modules of `lib` that hold an answer, as when the notebook is graded."""
+    course = release.metadata["course"]
+    lessons = [course["lesson"], *course.get("hide", [])]
+    return ["lib." + lesson.replace("/", ".") for lesson in lessons]
 
 
 def _row(task: Task, cells, errors, deaths) -> Row:

@@ -5,6 +5,7 @@ standard input, events a line on what was standard output; so it imports nothing
 the standard library. The learner's code finds both streams empty.
 
 Job: {"root", "folder", "limit": seconds a cell, "preload": [modules],
+"absent": [modules that hold an answer],
 "answers": [names that answers define],
 "cells": [{"name", "role": given | answer | test | own, "source"}]}.
 Events: {"event": "begin", "pid"}, then for each cell {"event": "start", "cell": index}
@@ -74,6 +75,7 @@ def work(job: dict, events: int) -> None:
     os.chdir(job["folder"])
     builtins.input = builtins.breakpoint = _no_input
     builtins.display = lambda *_, **__: None
+    sys.meta_path.insert(0, Absent(job["absent"]))
     pid = os.getpid()
 
     def send(**event):
@@ -103,6 +105,18 @@ def work(job: dict, events: int) -> None:
         send(event="end", cell=index, error=error)
     send(event="done")
     os._exit(0)  # not held up by a thread or an exit handler left behind
+
+
+class Absent:
+    """Refuses to import the modules that an exercise asks one to write."""
+
+    def __init__(self, names: list[str]):
+        self.names = names
+
+    def find_spec(self, name, path=None, target=None):
+        """Raise ImportError for an absent module; leave others to the next finder."""
+        if name in self.names:
+            raise ImportError(f"{name} holds the answer: it is absent in this exercise")
 
 
 def execute(source: str, name: str, scope: dict) -> dict | None:
