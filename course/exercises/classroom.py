@@ -1,0 +1,85 @@
+"""A throw-away course folder in which plain nbgrader grades made-up submissions."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from course.exercises.assign import dumps, notebook
+from course.exercises.source import Source
+from course.paths import root
+
+
+class Classroom:
+    """A course folder below `folder` with one part of the course in it.
+
+    Args:
+        folder: an empty folder; the gradebook goes there too.
+        sources: the lessons of the part.
+        timeout: seconds a cell may take, where not as configured.
+    """
+
+    def __init__(self, folder: Path, sources: list[Source], timeout: int | None = None):
+        self.folder = folder / "course"
+        self.state = folder / "state"
+        self.part = sources[0].lesson.split("/")[0]
+        self.folder.mkdir()
+        shutil.copy(root() / "pyproject.toml", self.folder)
+        config = (root() / "nbgrader_config.py").read_text(encoding="utf-8")
+        if timeout is not None:
+            config += f"\nc.Execute.timeout = {timeout}\n"
+        (self.folder / "nbgrader_config.py").write_text(config, encoding="utf-8")
+        for source in sources:
+            self.write(f"_build/nbgrader/source/{source.lesson}", notebook(source))
+
+    def write(self, name, node):
+        path = self.folder / f"{name}.ipynb"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(node if isinstance(node, str) else dumps(node), "utf-8")
+
+    def submit(self, student: str, lesson: str, text: str):
+        """Hand in a notebook, the text of its file."""
+        self.write(f"grading/submitted/{student}/{lesson}", text)
+
+    def nbgrader(self, *arguments: str) -> str:
+        """Run nbgrader as from a shell in which no environment is activated.
+
+        Raises:
+            RuntimeError: it failed; the text is what it printed.
+        """
+        environment = {
+            "PATH": os.defpath,
+            "HOME": os.environ.get("HOME", str(self.folder)),
+            "COURSE_STATE": str(self.state),
+            # The reference code of this course, in the kernels too.
+            "PYTHONPATH": str(root()),
+            "OMP_NUM_THREADS": "1",
+        }
+        ran = subprocess.run(
+            [Path(sys.executable).parent / "nbgrader", *arguments],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if ran.returncode:
+            raise RuntimeError(f"nbgrader {' '.join(arguments)} failed:\n{ran.stdout}")
+        return ran.stdout
+
+    def points(self, lesson: str) -> dict[str, dict[str, float]]:
+        """The points in the gradebook, by student and test."""
+        from nbgrader.api import Gradebook
+
+        _, _, name = lesson.partition("/")
+        with Gradebook(f"sqlite:///{self.state / 'gradebook.db'}") as gradebook:
+            return {
+                submission.student.id: {
+                    grade.name: grade.auto_score
+                    for notebook in submission.notebooks
+                    if notebook.name == name
+                    for grade in notebook.grades
+                }
+                for submission in gradebook.assignment_submissions(self.part)
+            }

@@ -1,0 +1,123 @@
+"""Every exercise's tests discriminate; a new lesson needs no new test here.
+
+The kill matrices are printed at the end and written under `_build/staff`.
+"""
+
+import functools
+
+import pytest
+
+from course.exercises import proof
+from course.exercises.classroom import Classroom
+from course.exercises.source import read
+from course.paths import lessons, root
+
+SEEDS = tuple(map(str, range(20)))
+BODIES = [
+    (lesson, path.stem)
+    for lesson in lessons()
+    for path in sorted(
+        (root() / "tests").glob(lesson.replace("/", "/submissions/", 1) + "/*.py")
+    )
+]
+
+
+@functools.cache
+def prove(lesson):
+    (result,) = proof.prove(lesson)
+    proof.write(result)
+    return result
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kill_matrices(request):
+    """Print, when all is done, the kill matrix of every lesson that was proved."""
+    proved = []
+    yield proved
+    plugins = request.config.pluginmanager
+    reporter = plugins.get_plugin("terminalreporter")
+    with plugins.get_plugin("capturemanager").global_and_fixture_disabled():
+        for lesson in proved:
+            reporter.write("\n" + proof.table(prove(lesson)))
+
+
+def problems(lesson, names):
+    """What is not as it must be in the rows `names` of a lesson's kill matrix."""
+    found = prove(lesson).problems
+    return [text for name in names for text in found[name]]
+
+
+@pytest.mark.parametrize("lesson", lessons())
+def test_reference_earns_all_and_stub_nothing(lesson, kill_matrices):
+    prove(lesson)
+    kill_matrices.append(lesson)
+    assert not problems(lesson, ["reference", "stub"])
+
+
+@pytest.mark.parametrize("lesson", lessons())
+def test_no_task_needs_another(lesson):
+    names = [f"without {task.name}" for task in read(lesson).tasks]
+    assert not problems(lesson, names)
+
+
+@pytest.mark.parametrize("lesson", lessons())
+def test_nothing_on_the_page_is_an_answer(lesson):
+    names = [name for name in prove(lesson).rows if name.startswith("page: ")]
+    assert not problems(lesson, names)
+
+
+@pytest.mark.parametrize(("lesson", "body"), BODIES)
+def test_body(lesson, body):
+    assert not problems(lesson, [body])
+
+
+def test_every_body_belongs_to_a_lesson():
+    folders = {
+        f"{path.parent.parent.name}/{path.name}"
+        for path in (root() / "tests").glob("*/submissions/*")
+    }
+    assert folders <= set(lessons())
+
+
+@functools.cache
+def stock(part, folder):
+    """What plain nbgrader gives for a few bodies of every lesson of a part."""
+    sources = [read(lesson) for lesson in lessons(part)]
+    room = Classroom(folder, sources)
+    for source in sources:
+        for student, body in chosen(source).items():
+            room.submit(student, source.lesson, proof.submission(source, body))
+    room.nbgrader("generate_assignment", part)
+    room.nbgrader("autograde", part)
+    return room
+
+
+def chosen(source):
+    reference, stub, *_ = proof.implied(source)
+    wrong = next(b for b in proof.written(source) if b.name.startswith("wrong"))
+    return {"reference": reference, "stub": stub, "wrong": wrong}
+
+
+@pytest.mark.parametrize("lesson", lessons())
+def test_plain_nbgrader_gives_the_same_points(lesson, tmp_path_factory):
+    part = lesson.split("/")[0]
+    folder = tmp_path_factory.getbasetemp() / f"stock-{part}"
+    folder.mkdir(exist_ok=True)
+    rows = prove(lesson).rows
+    expected = {
+        student: {test: result.points for test, result in rows[body.name].items()}
+        for student, body in chosen(read(lesson)).items()
+    }
+    assert stock(part, folder).points(lesson) == expected
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("lesson", lessons())
+def test_twenty_seeds(lesson):
+    found = [
+        f"seed {seed}: {text}"
+        for seed, result in zip(SEEDS, proof.prove(lesson, SEEDS))
+        for texts in result.problems.values()
+        for text in texts
+    ]
+    assert not found
