@@ -134,7 +134,7 @@ def _compare_dict(got, want, rtol, atol, place, where):
     keys = {(type(key), key) for key in got}
     missing = [repr(key) for key in want if (type(key), key) not in keys]
     if missing:
-        return f"{where}the dict lacks {', '.join(missing)}; it has {_describe(got)}"
+        return f"{where}expected the key {missing[0]}, got {_describe(got)}"
     if len(got) > len(want):
         extra = [repr(key) for key in got if key not in want]
         return f"{where}the dict has {', '.join(extra)}, which nobody asked for"
@@ -165,7 +165,7 @@ def _compare_values(got, want, rtol, atol, where):
         # These first: they explain more than a difference does.
         place = _first(~right & ~np.isfinite(mine))
         if place is not None:
-            return f"{where}non-finite ({mine[place]}){_at(place)}"
+            return f"{where}non-finite ({_number(mine[place])}){_at(place)}"
         place = _first(np.isnan(theirs))
         if place is not None:
             return f"{where}compared with nan{_at(place)}, and nothing equals nan"
@@ -240,7 +240,8 @@ def _describe(value):
     if kind is tuple or kind is list:
         return f"a {kind.__name__} of length {len(value)}"
     if kind is dict:
-        return f"a dict with keys {', '.join(map(repr, value)) or '(none)'}"
+        keys = ", ".join(map(repr, value))
+        return f"a dict with keys {keys}" if keys else "an empty dict"
     if kind is type(None):
         return "None"
     if kind is None:
