@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from course.paths import root
+
 MINIBOOK = Path(__file__).parent / "minibook"
 
 
@@ -62,6 +64,10 @@ def succeeded(process: subprocess.CompletedProcess) -> bool:
 def built(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("site") / "book"
     shutil.copytree(MINIBOOK, folder)
+    # The course's own configuration, without the bibliography that this book has not.
+    settings = (root() / "_config.yml").read_text("utf-8")
+    settings = re.sub("(?m)^.*bibtex.*\n", "", settings)
+    (folder / "_config.yml").write_text(settings, "utf-8")
     book = Book(folder)
     assert succeeded(book.build())
     assert book.executed() == ["first", "second"]
@@ -201,3 +207,55 @@ def test_executed_chapters_are_kept_as_notebooks(book):
         path.name for path in (book.folder / "_build/executed/part").iterdir()
     )
     assert names == ["first.ipynb", "second.ipynb"]
+
+
+# Put at the head of a page: a policy that lets it load files from disk only, and a
+# script that writes into the page what the policy refused, and the fonts it loaded.
+WITNESS = """<head>
+<meta http-equiv="Content-Security-Policy"
+ content="default-src file: data: 'unsafe-inline'">
+<script>
+const refused = [];
+addEventListener("securitypolicyviolation", event => refused.push(event.blockedURI));
+addEventListener("load", () => document.fonts.ready.then(() => {
+  const fonts = [...document.fonts].filter(font => font.status == "loaded");
+  document.body.dataset.fonts = fonts.map(font => font.family).join(" ");
+  document.body.dataset.refused = refused.join(" ");
+}));
+</script>"""
+
+
+@pytest.fixture
+def browser(tmp_path):
+    """Open a page from disk; the fonts it loaded, and what it asked of the network."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("chromium is not installed; `course doctor` says how")
+
+    def visit(page: Path, more: str = "") -> dict[str, list[str]]:
+        text = page.read_text("utf-8").replace("<head>", WITNESS, 1) + more
+        copy = page.with_name("copy.html")
+        copy.write_text(text, "utf-8")
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
+        options += ["--disable-background-networking", "--disable-component-update"]
+        options += ["--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND"]
+        options += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
+        options += ["--virtual-time-budget=5000"]
+        run = subprocess.run(
+            [program, *options, copy.as_uri()], capture_output=True, text=True
+        )
+        found = {}
+        for name in ("fonts", "refused"):
+            found[name] = re.search(rf'data-{name}="([^"]*)"', run.stdout)[1].split()
+        return found
+
+    return visit
+
+
+def test_a_page_opened_from_disk_asks_for_local_files_only(book, browser):
+    page = book.folder / "_build" / "html" / "book" / "part" / "first.html"
+    seen = browser(page)
+    assert "KaTeX_Main" in seen["fonts"]
+    assert seen["refused"] == []
+    seen = browser(page, '<img src="http://example.invalid/x.png">')
+    assert seen["refused"] == ["http://example.invalid/x.png"]
