@@ -68,7 +68,7 @@ def prove(lesson: str, seeds: tuple[str, ...] = ("0",)) -> list[Proof]:
     source = read(lesson)
     bodies = [*implied(source), *written(source), *printed(source)]
     jobs = [(body, seed) for seed in seeds for body in bodies]
-    results = iter(_trial(source, jobs))
+    results = iter(trial(source, jobs))
     proofs = []
     for _ in seeds:
         rows = {body.name: next(results) for body in bodies}
@@ -159,6 +159,32 @@ def printed(source: Source) -> list[Body]:
     return bodies
 
 
+def trial(source: Source, jobs: list[tuple[Body, str]]) -> list[dict[str, Result]]:
+    """Run (body, seed) pairs, each in a process of its own; a row each, in order."""
+    requests = []
+    for body, seed in jobs:
+        answers = _answers(source, body)
+        cells = [
+            {"id": c.id, "kind": c.kind, "source": answers.get(c.id, c.source)}
+            for c in source.cells
+            if c.kind != "text"
+        ]
+        requests.append({"seed": seed, "cells": cells})
+    request = {"root": str(root()), "limit": LIMIT, "jobs": requests}
+    # With more threads than one a fork of a process that has loaded torch can hang.
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1"}
+    ran = subprocess.run(
+        [sys.executable, "-I", "-m", "course.exercises.trial"],
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    if ran.returncode:
+        raise RuntimeError(f"the trial of {source.lesson} ended:\n{ran.stderr}")
+    return [_row(source, json.loads(line)) for line in ran.stdout.splitlines()]
+
+
 def verdict(source: Source, body: Body, row: dict[str, Result]) -> list[str]:
     """What in a row is not as it must be; empty if the tests did their work."""
     full = {cell.id: cell.points for cell in source.cells if cell.kind == "test"}
@@ -239,32 +265,6 @@ def _answers(source, body):
     """The source of every answer cell: the body's, else the reference's."""
     answers = {c.task: c.source for c in source.cells if c.kind == "answer"}
     return answers | body.answers
-
-
-def _trial(source, jobs):
-    """Run (body, seed) pairs in a process of their own; a row each, in order."""
-    requests = []
-    for body, seed in jobs:
-        answers = _answers(source, body)
-        cells = [
-            {"id": c.id, "kind": c.kind, "source": answers.get(c.id, c.source)}
-            for c in source.cells
-            if c.kind != "text"
-        ]
-        requests.append({"seed": seed, "cells": cells})
-    request = {"root": str(root()), "limit": LIMIT, "jobs": requests}
-    # With more threads than one a fork of a process that has loaded torch can hang.
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1"}
-    ran = subprocess.run(
-        [sys.executable, "-I", "-m", "course.exercises.trial"],
-        input=json.dumps(request),
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
-    if ran.returncode:
-        raise RuntimeError(f"the trial of {source.lesson} ended:\n{ran.stderr}")
-    return [_row(source, json.loads(line)) for line in ran.stdout.splitlines()]
 
 
 def _row(source, results):
