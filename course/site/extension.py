@@ -146,15 +146,16 @@ class Exercises(SphinxDirective):
         except CourseError as error:
             raise self.error(str(error)) from None
         self.env.note_dependency(str(source.path))
-        lines = ["::::{grid} 1 1 2 2", ":gutter: 3"]
+        lines = ["::::{grid} 1 1 2 2", ":gutter: 3", ""]
         for number, task in enumerate(source.tasks, start=1):
-            dots = "●" * task.difficulty + "○" * (5 - task.difficulty)
             points = "1 point" if task.points == 1 else f"{task.points} points"
+            level = "●" * task.difficulty + "○" * (5 - task.difficulty)
             lines += [
                 f":::{{grid-item-card}} {number} · {task.title}",
-                f"{points} · {task.minutes} minutes · {task.device.upper()}",
-                "+++",
-                f"difficulty {task.difficulty} of 5 {dots}",
+                "",
+                f"{points} · about {task.minutes} minutes · {task.device.upper()}",
+                "",
+                f"difficulty {task.difficulty} of 5 {level}",
                 ":::",
             ]
         lines += [
