@@ -32,10 +32,10 @@ COLOURS = {
 DIVERGING = LinearSegmentedColormap.from_list(
     "diverging",
     [
-        to_rgba(COLOURS["blue"]),
-        to_rgba(COLOURS["blue"], 0),
-        to_rgba(COLOURS["vermilion"], 0),
-        to_rgba(COLOURS["vermilion"]),
+        (0.0, to_rgba(COLOURS["blue"])),
+        (0.5, to_rgba(COLOURS["blue"], 0)),
+        (0.5, to_rgba(COLOURS["vermilion"], 0)),
+        (1.0, to_rgba(COLOURS["vermilion"])),
     ],
 )
 

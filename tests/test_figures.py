@@ -39,10 +39,10 @@ def test_importing_applies_the_style():
         assert plt.rcParams[key] == value
 
 
-def test_zero_is_transparent_and_the_ends_are_not():
-    *_, middle = figures.DIVERGING(0.5)
-    assert middle == pytest.approx(0, abs=0.01)
-    assert figures.DIVERGING(0.0)[3] == figures.DIVERGING(1.0)[3] == 1
+def test_the_page_shows_through_in_proportion():
+    places = [0.0, 0.25, 0.5, 0.75, 1.0]
+    opaque = [figures.DIVERGING(place)[3] for place in places]
+    assert opaque == pytest.approx([1, 0.5, 0, 0.5, 1], abs=0.01)
 
 
 def test_a_heatmap_is_symmetric_about_zero():
