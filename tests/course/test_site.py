@@ -68,7 +68,9 @@ def built(tmp_path_factory) -> Path:
     settings = (root() / "_config.yml").read_text("utf-8")
     settings = re.sub("(?m)^.*bibtex.*\n", "", settings)
     (folder / "_config.yml").write_text(settings, "utf-8")
+    shutil.copy(root() / "nbgrader_config.py", folder)
     book = Book(folder)
+    assert succeeded(book.run(sys.executable, "-m", "course.cli", "assign"))
     assert succeeded(book.build())
     assert book.executed() == ["first", "second"]
     return folder
@@ -200,6 +202,28 @@ def test_formulas_are_in_the_page_before_any_script_runs(book):
 def test_a_page_says_when_and_where_it_ran(book):
     footer = r'class="ran-on">Executed \d{4}-\d\d-\d\d on a machine for tests in \d+ s'
     assert re.search(footer, book.page("part/first"))
+
+
+def test_exercises_are_cards_with_the_points_of_their_source(book):
+    page = book.page("part/first")
+    assert "1 · Twice a number" in page
+    assert "3 points · about 5 minutes · CPU" in page
+    book.edit("solutions/part/first.py", "points=3", "points=4")
+    assert succeeded(book.build())
+    assert book.executed() == []
+    assert "4 points" in book.page("part/first")
+
+
+def test_nothing_that_the_public_gets_holds_an_answer(book):
+    public = [book.folder / "_build" / "html", book.folder / "exercises"]
+    files = [path for folder in public for path in folder.rglob("*") if path.is_file()]
+    assert any(path.name == "searchindex.js" for path in files)
+    assert any("_sources" in path.parts for path in files)
+    assert any("_downloads" in path.parts for path in files)
+    for path in files:
+        assert b"canary" not in path.read_bytes(), path
+    staff = book.folder / "_build" / "nbgrader" / "source" / "part" / "first.ipynb"
+    assert b"canary_in_a_hidden_test" in staff.read_bytes(), "the canaries are there"
 
 
 def test_executed_chapters_are_kept_as_notebooks(book):

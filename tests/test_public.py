@@ -1,0 +1,48 @@
+"""Nothing that a reader or a learner gets holds a solution or a hidden test."""
+
+import pytest
+
+from course.exercises.source import HIDDEN, SOLUTION, read, region
+from course.paths import lessons, root
+
+SITE = root() / "_build" / "html"
+
+
+def secrets(lesson: str) -> set[str]:
+    """Lines of solutions and hidden tests that say more than `return x`."""
+    lines = set()
+    for cell in read(lesson).cells:
+        numbered = cell.source.split("\n")
+        for markers in (SOLUTION, HIDDEN):
+            lines |= {
+                numbered[number].strip() for number in region(cell.source, markers)
+            }
+    return {line for line in lines if len(line) >= 30}
+
+
+@pytest.fixture(scope="module")
+def public() -> str:
+    """Everything in the site and the learners' notebooks, as one text."""
+    assert (SITE / "searchindex.js").is_file(), "run `course build` first"
+    files = [*SITE.rglob("*"), *(root() / "exercises").rglob("*.ipynb")]
+    texts = {".html", ".js", ".md", ".ipynb", ".txt", ".py", ".json"}
+    return "\n".join(
+        path.read_text(encoding="utf-8", errors="replace")
+        for path in files
+        if path.suffix in texts
+    )
+
+
+@pytest.fixture(scope="module")
+def shown() -> str:
+    """What chapters and `lib` print openly: no secret, wherever else it stands."""
+    files = [*(root() / "book").rglob("*.md"), *(root() / "lib").rglob("*.py")]
+    return "\n".join(path.read_text(encoding="utf-8") for path in files)
+
+
+@pytest.mark.parametrize("lesson", lessons())
+def test_no_line_of_a_solution_or_hidden_test_is_public(lesson, public, shown):
+    hidden = {line for line in secrets(lesson) if line not in shown}
+    assert len(hidden) > 5, "the lesson has secrets to look for"
+    quoted = {line.replace('"', '\\"') for line in hidden}
+    assert [line for line in hidden | quoted if line in public] == []
