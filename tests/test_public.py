@@ -9,15 +9,13 @@ SITE = root() / "_build" / "html"
 
 
 def secrets(lesson: str) -> set[str]:
-    """Lines of solutions and hidden tests that say more than `return x`."""
-    lines = set()
+    """Lines that stand in solutions and hidden tests only, longer than `return x`."""
+    hidden, visible = set(), set()
     for cell in read(lesson).cells:
-        numbered = cell.source.split("\n")
-        for markers in (SOLUTION, HIDDEN):
-            lines |= {
-                numbered[number].strip() for number in region(cell.source, markers)
-            }
-    return {line for line in lines if len(line) >= 30}
+        private = region(cell.source, SOLUTION) | region(cell.source, HIDDEN)
+        for number, line in enumerate(cell.source.split("\n")):
+            (hidden if number in private else visible).add(line.strip())
+    return {line for line in hidden - visible if len(line) >= 30}
 
 
 @pytest.fixture(scope="module")
