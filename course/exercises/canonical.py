@@ -3,6 +3,9 @@
 Order, metadata, points and tests come from the release; from the learner come the
 sources of the answer cells and the cells the release does not know. Nothing here runs
 a learner's code, and no function but `load` touches a file.
+
+A notebook is a dict as in its JSON, so nbformat's NotebookNode is one. nbformat itself
+is not imported: that takes a second, on every `course check`.
 """
 
 import ast
@@ -14,9 +17,6 @@ import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-
-import nbformat
-from nbformat import NotebookNode
 
 from course.paths import CourseError
 
@@ -54,7 +54,7 @@ class Task:
 # Reading
 
 
-def load(path: Path) -> NotebookNode:
+def load(path: Path) -> dict:
     """The notebook in the file at `path`.
 
     Raises:
@@ -73,7 +73,7 @@ def load(path: Path) -> NotebookNode:
         raise CourseError(f"{path}: {error}") from error
 
 
-def read(data: bytes) -> NotebookNode:
+def read(data: bytes) -> dict:
     """The notebook in `data`: UTF-8, strict JSON, format 3 or 4; outputs are dropped,
     since what a cell once displayed must neither cost nor earn anything.
 
@@ -121,7 +121,7 @@ def _text(data: bytes) -> str:
         raise CourseError(f"line {line} is not UTF-8: {error.reason}") from error
 
 
-def _notebook(raw) -> NotebookNode:
+def _notebook(raw) -> dict:
     """What of a notebook's JSON is used here; only that is checked, with the place."""
     if not isinstance(raw, dict) or raw.get("nbformat") not in (3, 4):
         raise CourseError(
@@ -135,14 +135,14 @@ def _notebook(raw) -> NotebookNode:
     metadata = raw.get("metadata")
     if not isinstance(metadata, dict):
         raise CourseError("not a notebook: its metadata are not an object")
-    notebook = nbformat.v4.new_notebook(metadata=nbformat.from_dict(metadata))
+    notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": []}
     seen = set()
     for number, cell in enumerate(cells, 1):
         cell = _cell(number, cell)
-        if cell.id in seen:
-            cell.id = f"unnamed-{number}"
-        seen.add(cell.id)
-        notebook.cells.append(cell)
+        if cell["id"] in seen:
+            cell["id"] = f"unnamed-{number}"
+        seen.add(cell["id"])
+        notebook["cells"].append(cell)
     return notebook
 
 
@@ -153,7 +153,7 @@ def _sheets(raw: dict) -> list | None:
     return [cell for cells in lists for cell in cells] if _are(list, lists) else None
 
 
-def _cell(number: int, raw) -> NotebookNode:
+def _cell(number: int, raw) -> dict:
     def refuse(what):
         raise CourseError(f"not a notebook: cell {number} {what}")
 
@@ -180,12 +180,14 @@ def _cell(number: int, raw) -> NotebookNode:
     name = raw.get("id")
     if not isinstance(name, str) or not CELL_ID.fullmatch(name):
         name = f"unnamed-{number}"
-    return _new(kind, source, name, nbformat.from_dict(metadata))
+    return _new(kind, source, name, metadata)
 
 
-def _new(kind: str, source: str, name: str, metadata: dict) -> NotebookNode:
-    new = getattr(nbformat.v4, f"new_{kind}_cell")
-    return new(source, id=name, metadata=metadata)
+def _new(kind: str, source: str, name: str, metadata: dict) -> dict:
+    cell = {"cell_type": kind, "id": name, "metadata": metadata, "source": source}
+    if kind == "code":
+        cell |= {"outputs": [], "execution_count": None}
+    return cell
 
 
 def _are(kind: type, values) -> bool:
@@ -195,37 +197,37 @@ def _are(kind: type, values) -> bool:
 # What a release says
 
 
-def grade_id(cell: NotebookNode) -> str | None:
+def grade_id(cell: dict) -> str | None:
     """nbgrader's name of a cell."""
     value = _nbgrader(cell).get("grade_id")
     return value if isinstance(value, str) else None
 
 
-def is_answer(cell: NotebookNode) -> bool:
+def is_answer(cell: dict) -> bool:
     """Whether a release's cell is for the learner to fill in."""
     return _nbgrader(cell).get("solution") is True
 
 
-def is_test(cell: NotebookNode) -> bool:
+def is_test(cell: dict) -> bool:
     """Whether a release's cell carries points."""
     return not is_answer(cell) and _nbgrader(cell).get("grade") is True
 
 
-def _nbgrader(cell: NotebookNode) -> dict:
-    value = cell.metadata.get("nbgrader")
+def _nbgrader(cell: dict) -> dict:
+    value = cell["metadata"].get("nbgrader")
     return value if isinstance(value, dict) else {}
 
 
-def tasks(release: NotebookNode) -> tuple[Task, ...]:
+def tasks(release: dict) -> tuple[Task, ...]:
     """The tasks of a release, in order.
 
     A test `test_<task>` or `test_<task>_<aspect>` belongs to the nearest answer cell
     above it whose name fits.
     """
     titles, tests, heading = {}, {}, ""
-    for cell in release.cells:
-        if cell.cell_type == "markdown":
-            heading = (HEADING.findall(cell.source) or [heading])[-1]
+    for cell in release["cells"]:
+        if cell["cell_type"] == "markdown":
+            heading = (HEADING.findall(cell["source"]) or [heading])[-1]
         elif is_answer(cell):
             titles[grade_id(cell)], tests[grade_id(cell)] = heading, {}
         elif is_test(cell):
@@ -261,7 +263,7 @@ def _plain(source: str) -> str:
 
 
 def lesson_of(
-    notebook: NotebookNode, path: PurePath, lessons: Iterable[str]
+    notebook: dict, path: PurePath, lessons: Iterable[str]
 ) -> tuple[str, list[Note]]:
     """The lesson, of those that exist, that a notebook belongs to.
 
@@ -291,8 +293,8 @@ def lesson_of(
     )
 
 
-def _claim(notebook: NotebookNode) -> str | None:
-    course = notebook.metadata.get("course")
+def _claim(notebook: dict) -> str | None:
+    course = notebook["metadata"].get("course")
     lesson = course.get("lesson") if isinstance(course, dict) else None
     return lesson if isinstance(lesson, str) else None
 
@@ -300,9 +302,7 @@ def _claim(notebook: NotebookNode) -> str | None:
 # Rebuilding
 
 
-def canonical(
-    release: NotebookNode, learner: NotebookNode
-) -> tuple[NotebookNode, list[Note]]:
+def canonical(release: dict, learner: dict) -> tuple[dict, list[Note]]:
     """The release with the learner's answers and own cells in it.
 
     A cell of the learner's is recognised by nbgrader's grade id, else by its cell id,
@@ -318,94 +318,91 @@ def canonical(
         raise CourseError(f"this is the notebook of {claimed!r}, not of {lesson!r}")
     places = _places(release, learner)
     notes = _changes(release, learner, places)
-    if not any(map(grade_id, learner.cells)):
+    if not any(map(grade_id, learner["cells"])):
         text = "the cells have lost nbgrader's metadata: answers were found without it"
         notes.append(Note("metadata-lost", text))
     answers = _answers(release, learner, places, notes)
 
-    followers = {place: [] for place in range(-1, len(release.cells))}
+    followers = {place: [] for place in range(-1, len(release["cells"]))}
     anchor = -1
-    for cell, place in zip(learner.cells, places):
+    for cell, place in zip(learner["cells"], places):
         if place is not None:
             anchor = place
-        elif cell.source.strip():
+        elif cell["source"].strip():
             followers[anchor].append(cell)
 
     rebuilt = copy.deepcopy(release)
     for place, source in answers.items():
-        rebuilt.cells[place].source = source
+        rebuilt["cells"][place]["source"] = source
     numbers = itertools.count(1)
     cells = []
     for place, own in followers.items():
-        cells += rebuilt.cells[place : place + 1] if place >= 0 else []
+        cells += rebuilt["cells"][place : place + 1] if place >= 0 else []
         cells += [
-            _new(cell.cell_type, cell.source, f"own-{next(numbers)}", {})
+            _new(cell["cell_type"], cell["source"], f"own-{next(numbers)}", {})
             for cell in own
         ]
-    rebuilt.cells = cells
+    rebuilt["cells"] = cells
     return rebuilt, notes
 
 
 def _places(release, learner) -> list[int | None]:
     """For each of the learner's cells, the index of the release's cell that it is."""
     by_grade, by_id, by_text = {}, {}, {}
-    for place, cell in enumerate(release.cells):
+    for place, cell in enumerate(release["cells"]):
         by_grade.setdefault(grade_id(cell), place)
-        by_id.setdefault(cell.id, place)
-        by_text.setdefault((cell.cell_type, _plain(cell.source)), place)
+        by_id.setdefault(cell["id"], place)
+        by_text.setdefault((cell["cell_type"], _plain(cell["source"])), place)
     by_grade.pop(None, None)
 
     def find(cell):
-        named = by_grade.get(grade_id(cell), by_id.get(cell.id))
+        named = by_grade.get(grade_id(cell), by_id.get(cell["id"]))
         if named is None:
-            return by_text.get((cell.cell_type, _plain(cell.source)))
+            return by_text.get((cell["cell_type"], _plain(cell["source"])))
         return named
 
-    return [find(cell) for cell in learner.cells]
+    return [find(cell) for cell in learner["cells"]]
 
 
 def _changes(release, learner, places) -> list[Note]:
     """Notes on given code and tests that the learner edited: the release's are used."""
-    changed = {
-        place: release.cells[place]
-        for cell, place in zip(learner.cells, places)
-        if place is not None
-        and release.cells[place].cell_type == "code"
-        and not is_answer(release.cells[place])
-        and _plain(cell.source) != _plain(release.cells[place].source)
-    }
-    return [
-        Note("test-restored", f"{grade_id(cell)} was edited: the original test is used")
-        if is_test(cell)
-        else Note(
-            "given-restored",
-            f"the given cell {cell.id} was edited: the original is used; code of your "
-            "own belongs into an answer or a new cell",
-        )
-        for _, cell in sorted(changed.items())
-    ]
+    notes = {}
+    for cell, place in zip(learner["cells"], places):
+        if place is None or release["cells"][place]["cell_type"] != "code":
+            continue
+        original = release["cells"][place]
+        if is_answer(original) or _plain(cell["source"]) == _plain(original["source"]):
+            continue
+        if is_test(original):
+            text = f"{grade_id(original)} was edited: the original test is used"
+            notes[place] = Note("test-restored", text)
+        else:
+            text = (
+                f"the given cell {original['id']} was edited: the original is used; "
+                "code of your own belongs into an answer or a new cell"
+            )
+            notes[place] = Note("given-restored", text)
+    return [note for _, note in sorted(notes.items())]
 
 
 def _answers(release, learner, places, notes) -> dict[int, str]:
     """The answer for each answer cell that has one; corrects `places`, adds `notes`."""
+    sources = [cell["source"] for cell in learner["cells"]]
     unknown = [
         index
-        for index, (cell, place) in enumerate(zip(learner.cells, places))
-        if place is None and cell.cell_type == "code"
+        for index, (cell, place) in enumerate(zip(learner["cells"], places))
+        if place is None and cell["cell_type"] == "code"
     ]
     answers = {}
-    for home, stub in enumerate(release.cells):
-        if not is_answer(stub):
+    for home, cell in enumerate(release["cells"]):
+        if not is_answer(cell):
             continue
-        name, names = grade_id(stub), defined(stub.source)
+        name, stub = grade_id(cell), cell["source"]
+        names = defined(stub)
         found = [index for index, place in enumerate(places) if place == home]
-        tried = [
-            index
-            for index in found
-            if not is_stub(learner.cells[index].source, stub.source)
-        ]
+        tried = [index for index in found if not is_stub(sources[index], stub)]
         if not tried and names:
-            tried = [i for i in unknown if names <= defined(learner.cells[i].source)]
+            tried = [index for index in unknown if names <= defined(sources[index])]
             if tried:
                 text = f"the answer to {name} was found in another cell"
                 notes.append(Note("moved", text))
@@ -416,12 +413,12 @@ def _answers(release, learner, places, notes) -> dict[int, str]:
             continue
         # A piece split off an answer does not define what was asked for; it stays
         # a cell of its own.
-        whole = [i for i in tried if names <= defined(learner.cells[i].source)]
+        whole = [index for index in tried if names <= defined(sources[index])]
         whole = whole or tried[-1:]
         if len(whole) > 1:
             text = f"{name} is answered {len(whole)} times: the last one counts"
             notes.append(Note("several", text))
         for index in tried:
             places[index] = home if index in whole else None
-        answers[home] = learner.cells[whole[-1]].source
+        answers[home] = sources[whole[-1]]
     return answers

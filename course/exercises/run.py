@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from nbformat import NotebookNode
 from tqdm import tqdm
 
 from course.exercises import canonical, progress, runner
@@ -163,8 +162,8 @@ def _ending(status: int) -> str:
 
 
 def check(
-    release: NotebookNode,
-    notebook: NotebookNode,
+    release: dict,
+    notebook: dict,
     warm: Warm,
     *,
     folder: Path,
@@ -224,22 +223,22 @@ def check(
     return rows, _notes(cells, rows, errors, deaths)
 
 
-def _cells(release: NotebookNode, notebook: NotebookNode) -> list[Cell]:
-    stubs = {c.id: c.source for c in release.cells if canonical.is_answer(c)}
-    given = {c.id for c in release.cells} - stubs.keys()
+def _cells(release: dict, notebook: dict) -> list[Cell]:
+    stubs = {c["id"]: c["source"] for c in release["cells"] if canonical.is_answer(c)}
+    given = {c["id"] for c in release["cells"]} - stubs.keys()
     tests = {test: t.name for t in canonical.tasks(release) for test in t.tests}
     cells = []
-    for cell in notebook.cells:
-        if cell.cell_type != "code":
+    for cell in notebook["cells"]:
+        if cell["cell_type"] != "code":
             continue
-        name = canonical.grade_id(cell) or cell.id
-        if cell.id in stubs:
+        name = canonical.grade_id(cell) or cell["id"]
+        if cell["id"] in stubs:
             role, task = "answer", name
         elif name in tests:
             role, task = "test", tests[name]
         else:
-            role, task = "given" if cell.id in given else "own", None
-        cells.append(Cell(name, role, task, cell.source, stubs.get(cell.id)))
+            role, task = "given" if cell["id"] in given else "own", None
+        cells.append(Cell(name, role, task, cell["source"], stubs.get(cell["id"])))
     return cells
 
 
@@ -248,14 +247,14 @@ def _job_cell(cell: Cell, died: int) -> dict:
     return {"name": cell.name, "role": cell.role, "source": source}
 
 
-def _imports(release: NotebookNode) -> list[str]:
+def _imports(release: dict) -> list[str]:
     """The modules to import before the clock runs: what given code imports, without
     the course's own, which someone may be changing while they watch."""
     names = set()
-    for cell in release.cells:
-        if cell.cell_type != "code" or cell.metadata.get("nbgrader"):
+    for cell in release["cells"]:
+        if cell["cell_type"] != "code" or canonical.grade_id(cell):
             continue
-        for node in ast.walk(ast.parse(runner.plain(cell.source, cell.id))):
+        for node in ast.walk(ast.parse(runner.plain(cell["source"], cell["id"]))):
             if isinstance(node, ast.Import):
                 names.update(alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
@@ -266,9 +265,9 @@ def _imports(release: NotebookNode) -> list[str]:
     return sorted(name for name in names if name.split(".")[0] not in ("lib", "course"))
 
 
-def _absent(release: NotebookNode) -> list[str]:
+def _absent(release: dict) -> list[str]:
     """The modules of `lib` that hold an answer, as when the notebook is graded."""
-    course = release.metadata["course"]
+    course = release["metadata"]["course"]
     lessons = [course["lesson"], *course.get("hide", [])]
     return ["lib." + lesson.replace("/", ".") for lesson in lessons]
 

@@ -27,7 +27,7 @@ def own(source, kind="code"):
 
 def sources(notebook):
     """The sources of a notebook by cell id."""
-    return {cell.id: cell.source for cell in notebook.cells}
+    return {cell["id"]: cell["source"] for cell in notebook["cells"]}
 
 
 def codes(notes):
@@ -50,6 +50,17 @@ def index(notebook, name):
 
 
 # What is kept, and what is not
+
+
+def test_the_result_is_a_notebook_and_survives_a_file(release, fill, tmp_path):
+    learner = fill()
+    learner.cells.insert(3, own("x = 1"))
+    learner.cells.insert(3, own("words", "markdown"))
+    nbformat.write(learner, tmp_path / "a.ipynb")
+    notebook, _ = canonical(release, load(tmp_path / "a.ipynb"))
+    nbformat.validate(notebook)
+    assert sources(notebook)["own-2"] == "x = 1"
+    assert load(tmp_path / "a.ipynb")["metadata"] == release.metadata
 
 
 def test_an_untouched_notebook_comes_back_as_the_release(release):
@@ -197,7 +208,7 @@ def test_own_cells_stay_behind_the_cell_they_followed(release, fill):
     learner.cells[place + 1 : place + 1] = [own("my words", "markdown"), own("x = 1")]
     learner.cells.insert(place, own("  \n"))
     notebook, notes = canonical(release, learner)
-    names = [cell.id for cell in notebook.cells]
+    names = [cell["id"] for cell in notebook["cells"]]
     assert names[:2] == ["own-1", "text-1"]
     after = names.index("test_double") + 1
     assert names[after : after + 3] == ["own-2", "own-3", "test_double_twice"]
@@ -226,8 +237,7 @@ def test_a_split_answer_keeps_both_pieces_in_order(release, fill, order):
     assert sources(notebook)["own-1"] == piece.source
     assert sources(notebook)["double"].endswith("helper(x)")
     expected = ["own-1", "double"][::order]
-    names = [cell.id for cell in notebook.cells if cell.id in expected]
-    assert names == expected
+    assert [name for name in sources(notebook) if name in expected] == expected
 
 
 def test_another_attempt_lower_down_does_not_replace_an_answer(release, fill):
@@ -375,13 +385,13 @@ def test_what_is_no_file_is_refused(tmp_path):
     ],
 )
 def test_what_does_not_matter_is_not_refused(changes):
-    assert read(data(**changes)).cells[0].source == "1"
+    assert read(data(**changes))["cells"][0]["source"] == "1"
 
 
 def test_doubled_ids_are_told_apart():
     cell = json.loads(data())["cells"][0]
     notebook = read(data(cells=[cell, cell]))
-    assert [cell.id for cell in notebook.cells] == ["a", "unnamed-2"]
+    assert list(sources(notebook)) == ["a", "unnamed-2"]
 
 
 def test_format_3_is_upgraded():
@@ -389,7 +399,8 @@ def test_format_3_is_upgraded():
     cell |= {"language": "python", "collapsed": False}
     old = {"nbformat": 3, "nbformat_minor": 0, "metadata": {"name": ""}}
     old["worksheets"] = [{"cells": [cell], "metadata": {}}] * 2
-    assert [cell.source for cell in read(json.dumps(old).encode()).cells] == ["1", "1"]
+    notebook = read(json.dumps(old).encode())
+    assert sources(notebook) == {"unnamed-1": "1", "unnamed-2": "1"}
     for worksheets in (None, [7], [{}], [{"cells": 7}]):
         old["worksheets"] = worksheets
         with pytest.raises(CourseError, match="no list of cells"):
