@@ -17,19 +17,18 @@ class Classroom:
     Args:
         folder: an empty folder; the gradebook goes there too.
         sources: the lessons of the part.
-        timeout: seconds a cell may take, where not as configured.
+        config: lines to put behind those of `nbgrader_config.py`.
     """
 
-    def __init__(self, folder: Path, sources: list[Source], timeout: int | None = None):
+    def __init__(self, folder: Path, sources: list[Source], config: str = ""):
         self.folder = folder / "course"
         self.state = folder / "state"
         self.part = sources[0].lesson.split("/")[0]
         self.folder.mkdir()
         shutil.copy(root() / "pyproject.toml", self.folder)
-        config = (root() / "nbgrader_config.py").read_text(encoding="utf-8")
-        if timeout is not None:
-            config += f"\nc.Execute.timeout = {timeout}\n"
-        (self.folder / "nbgrader_config.py").write_text(config, encoding="utf-8")
+        configured = (root() / "nbgrader_config.py").read_text(encoding="utf-8")
+        changed = self.folder / "nbgrader_config.py"
+        changed.write_text(f"{configured}\n{config}\n", encoding="utf-8")
         for source in sources:
             self.write(f"_build/nbgrader/source/{source.lesson}", notebook(source))
 
