@@ -274,9 +274,10 @@ def lesson_of(
     """
     lessons = list(lessons)
     claimed = _claim(notebook)
-    # "rotary (1).ipynb", "rotary-Copy1.ipynb" and "rotary_2.ipynb" are still rotary.
-    stem = re.sub(r"(-Copy|[ _-]?\(?)\d*\)?$", "", path.stem)
-    named = [each for each in lessons if each.split("/")[1] in (path.stem, stem)]
+    named = [each for each in lessons if each.split("/")[1] == path.stem]
+    if not named:  # "rotary (1).ipynb", "rotary-Copy1.ipynb", "rotary_2.ipynb"
+        stem = re.sub(r"(-Copy|[ _-]?\(?)\d*\)?$", "", path.stem)
+        named = [each for each in lessons if each.split("/")[1] == stem]
     named = [each for each in named if each.split("/")[0] == path.parent.name] or named
     if claimed in lessons:
         if claimed in named:

@@ -33,11 +33,8 @@ def recorded(lesson: str) -> dict | None:
     try:
         result = json.loads(store(lesson).read_text(encoding="utf-8"))
         return {"statuses": dict(result["statuses"]), "passed": list(result["passed"])}
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError):
-        # Written by another version, or by hand: the next check writes it anew.
-        return None
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None  # what another version, or a hand, wrote: a check writes it anew
 
 
 @click.command("progress")

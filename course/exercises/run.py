@@ -83,6 +83,7 @@ class Warm:
             self._kill()
             self._process.kill()
             self._process.wait()
+            self._process.stdin.close()
 
     def run(
         self, job: dict, ended: Callable[[int, dict | None], None]
@@ -98,9 +99,11 @@ class Warm:
         running = deadline = late = None
         done = False
         while True:
+            wait = None  # for as long as its imports take
+            if deadline is not None:
+                wait = max(0, deadline - time.monotonic())
             try:
-                wait = None if deadline is None else deadline - time.monotonic()
-                event = self._events.get(timeout=wait and max(wait, 0))
+                event = self._events.get(timeout=wait)
             except queue.Empty:
                 late = Death("timed out", f"stopped after {job['limit']:g} s")
                 deadline = None
@@ -147,10 +150,11 @@ class Warm:
 
 
 def _listen(process: subprocess.Popen, events: queue.SimpleQueue) -> None:
-    for line in process.stdout:
-        # A line is cut when its writer is killed in the middle of it.
-        with contextlib.suppress(json.JSONDecodeError):
-            events.put(json.loads(line))
+    with process.stdout:
+        for line in process.stdout:
+            # A line is cut when its writer is killed in the middle of it.
+            with contextlib.suppress(json.JSONDecodeError):
+                events.put(json.loads(line))
     events.put({"event": "ended", "status": process.wait()})
 
 
@@ -327,7 +331,7 @@ def _explain(error: dict, cells: list[Cell], task: str | None) -> str:
         lines.append("your code called sys.exit")
     else:
         lines.append(f"{error['type']}: {error['text']}".removesuffix(": "))
-    if error["kind"] == "NameError":
+    if error["type"] == "NameError":
         lines.append("(the notebook was run from its top, in a clean process)")
     return "\n".join(lines)
 
@@ -357,16 +361,14 @@ def find(name: str) -> Path:
                 " makes the copy that you fill in"
             )
         return path
-    if name in released():
-        if not work_path(name).exists():
-            raise CourseError(f"{name} is not started: `course start {name}`")
-        return work_path(name)
-    mine = sorted((root() / "work").glob("*/*.ipynb"))
-    if mine:
+    if name.endswith(".ipynb"):
+        mine = sorted((root() / "work").glob("*/*.ipynb"))
         listed = "".join(f"\n  {shown(each)}" for each in mine)
+        listed = listed or " none yet; `course start <lesson>` makes one"
         raise CourseError(f"there is no notebook {name}; yours are:{listed}")
-    known(name)
-    raise CourseError(f"there is no notebook {name}")
+    if not work_path(known(name)).exists():
+        raise CourseError(f"{name} is not started: `course start {name}`")
+    return work_path(name)
 
 
 def check_file(path: Path, warm: Warm, *, limit: float = LIMIT) -> bool:

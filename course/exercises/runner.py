@@ -33,7 +33,7 @@ MAGIC = re.compile(r"^(\s*)(?:[\w, ]+=\s*)?(!|%%?\w+)")
 HARMLESS = {
     "%matplotlib", "%config", "%load_ext", "%autoreload", "%%time", "%%capture",
 }  # fmt: skip
-KINDS = (AssertionError, NotImplementedError, SystemExit, NameError)
+KINDS = (AssertionError, NotImplementedError, SystemExit)
 LONGEST = 2000
 
 
@@ -55,7 +55,10 @@ def main() -> None:
             work(job, events)
         child = os.fork()
         if not child:
-            work(job, events)
+            try:
+                work(job, events)
+            finally:  # whatever happens, this copy of the loop does not go on
+                os._exit(1)
         os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
         with contextlib.suppress(ProcessLookupError):  # it died before it had a group
             os.killpg(child, signal.SIGKILL)  # and what it left running

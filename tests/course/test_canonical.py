@@ -257,7 +257,7 @@ def test_another_exercises_notebook_is_refused_in_words(release, fill):
         canonical(release, learner)
 
 
-LESSONS = ["other/second", "part/first", "part/second"]
+LESSONS = ["other/second", "part/first", "part/first_1", "part/second"]
 
 
 @pytest.mark.parametrize(
@@ -280,6 +280,7 @@ def test_what_is_written_in_the_notebook_decides(release, name, expected):
     ("name", "expected"),
     [
         ("first.ipynb", "part/first"),
+        ("first_1.ipynb", "part/first_1"),
         ("first (1).ipynb", "part/first"),
         ("part/second-Copy2.ipynb", "part/second"),
         ("other/second.ipynb", "other/second"),

@@ -1,12 +1,13 @@
 """`course check`: what a learner is told, whatever the notebook does."""
 
 import os
+from pathlib import Path
 
 import nbformat
 import pytest
 from click.testing import CliRunner
 
-from course.exercises import run
+from course.exercises import run, runner
 from course.exercises.canonical import canonical
 from course.exercises.run import Warm, check_command
 from course.paths import CourseError
@@ -124,6 +125,11 @@ def test_two_errors_cost_two_tasks_and_points_are_counted_by_test(verdict, fill)
     assert [row.points for row in rows.values()] == [1, 0, 1]
 
 
+def test_closing_every_file_costs_only_the_rest_of_the_cell_it_is_in(verdict, fill):
+    rows, _ = verdict(fill(double="import os\nos.closerange(3, 1000)"))
+    assert statuses(rows) == ["crashed", "passed", "passed"]
+
+
 LOOPS = [
     "def double(x):\n    while True:\n        pass",
     "while True:\n    pass",
@@ -173,7 +179,7 @@ HARMLESS = {
     "another folder": "import os\nos.chdir('/')",
     "a fork that goes on by itself": "import os\nos.fork()",
     "a child left behind": "import subprocess\nsubprocess.Popen(['sleep', '1000'])",
-    "closed streams": "import os, sys\nsys.stdout.close()\nos.close(0)\nos.close(1)",
+    "a closed terminal": "import os, sys\nsys.stdout.close()\nos.close(0)\nos.close(1)",
     "a large recursion limit": "import sys\nsys.setrecursionlimit(10**6)",
     "a pickle of its own class": "import pickle\nfrom dataclasses import dataclass\n"
     "@dataclass\nclass Point:\n    x: int\npickle.loads(pickle.dumps(Point(1)))",
@@ -280,6 +286,30 @@ def test_a_process_that_was_killed_is_replaced(release, fill, course_folder):
     assert [row.status for row in rows] == ["passed"] * 3
 
 
+BAD = {
+    "wrong": "double = abs",
+    "crashed": "import os\nos._exit(2)",
+    "timed out": "while True: pass",
+}
+
+
+@pytest.mark.parametrize("status", BAD)
+def test_it_works_where_a_process_cannot_fork(
+    release, fill, course_folder, monkeypatch, status
+):
+    copy = course_folder / "runner.py"
+    text = Path(runner.__file__).read_text(encoding="utf-8")
+    copy.write_text(text.replace('FORKS = sys.platform == "linux"', "FORKS = False"))
+    monkeypatch.setattr(runner, "__file__", str(copy))
+    monkeypatch.setattr(runner, "FORKS", False)
+    with Warm() as warm:
+        for source, expected in ((BAD[status], status), (None, "passed")):
+            learner = fill(double=source) if source else fill()
+            notebook, _ = canonical(release, learner)
+            rows, _ = run.check(release, notebook, warm, folder=course_folder, limit=2)
+            assert [row.status for row in rows] == [expected, "passed", "passed"]
+
+
 # The command
 
 
@@ -346,6 +376,7 @@ def test_a_notebook_that_does_not_exist_is_answered_with_those_that_do(
     course_folder, fill
 ):
     assert "part/first" in failure("part/frist")
+    assert "course start" in failure("frist.ipynb")
     (course_folder / "work/part").mkdir(parents=True)
     nbformat.write(fill(), course_folder / "work/part/first.ipynb")
     assert "work/part/first.ipynb" in failure("frist.ipynb")
