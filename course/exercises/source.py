@@ -166,7 +166,12 @@ class _Draft:
         import jupytext
 
         text = self.path.read_text(encoding="utf-8")
-        notebook = jupytext.reads(text, fmt="py:percent")
+        try:
+            notebook = jupytext.reads(text, fmt="py:percent")
+        except Exception as error:  # whatever an odd header makes jupytext raise
+            said = str(error).split("\n")[0]
+            self.problem(1, f"jupytext cannot read the header: {said}")
+            return None
         lines = text.split("\n")
         starts = [
             number

@@ -2,7 +2,7 @@
 
 `proof.py` starts this as a program of its own, so that nothing of the tests' process
 is here, and torch is loaded once. It reads a JSON object from standard input, the
-course's folder, a limit in seconds and a list of jobs, each with a seed and cells; it
+course's folder, a limit in seconds a cell and jobs, each with a seed and cells; it
 writes a JSON line a job, in order: for every cell that was reached its error, if any,
 and the value of its last expression.
 """
