@@ -1,6 +1,7 @@
 """The command line `course`."""
 
 import importlib
+import importlib.util
 import sys
 
 import click
@@ -29,12 +30,19 @@ class Lazy(click.Group):
     """
 
     def list_commands(self, context):
-        return [name for name in COMMANDS if importlib.util.find_spec(COMMANDS[name])]
+        return [name for name in COMMANDS if _is_here(COMMANDS[name])]
 
     def get_command(self, context, name):
         if name not in self.list_commands(context):
             return None
         return getattr(importlib.import_module(COMMANDS[name]), f"{name}_command")
+
+
+def _is_here(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # nor is its package
+        return False
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})

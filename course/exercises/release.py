@@ -17,9 +17,11 @@ from course.exercises.source import HIDDEN, SOLUTION, region
 from course.paths import CourseError, course_id, lessons, root
 from course.site.keys import imported, reached
 
+# What a learner's commands start from; the rest follows by import.
 LEARNERS = (
     "course.cli",
     "course.check",
+    "course.doctor",
     "course.exercises.start",
     "course.exercises.run",
     "course.exercises.progress",

@@ -91,6 +91,7 @@ def test_course_is_what_the_learners_commands_reach(whole):
         "course/__init__.py",
         "course/check.py",
         "course/cli.py",
+        "course/doctor.py",
         "course/paths.py",
         "course/exercises/__init__.py",
         "course/exercises/canonical.py",
