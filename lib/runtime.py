@@ -1,5 +1,6 @@
 """Which device a chapter runs on, at which size, and what was measured elsewhere."""
 
+import datetime
 import json
 import os
 import platform
@@ -51,15 +52,18 @@ def pick(*, cpu: T, gpu: T) -> T:
     return cpu if device().type == "cpu" else gpu
 
 
+def _name(chosen: torch.device) -> str | None:
+    """What an accelerator is called; None for the CPU."""
+    if chosen.type == "cuda":
+        return torch.cuda.get_device_name(chosen)
+    return None if chosen.type == "cpu" else chosen.type
+
+
 def describe() -> str:
     """The machine in words, for the foot of a page: device, threads, versions."""
-    chosen = device()
-    if chosen.type == "cuda":
-        name = torch.cuda.get_device_name(chosen)
-    else:
-        threads = torch.get_num_threads()
-        plural = "" if threads == 1 else "s"
-        name = f"{platform.machine()} CPU, {threads} thread{plural}"
+    threads = torch.get_num_threads()
+    plural = "" if threads == 1 else "s"
+    name = _name(device()) or f"{platform.machine()} CPU, {threads} thread{plural}"
     return f"{name}, Python {platform.python_version()}, torch {torch.__version__}"
 
 
@@ -67,7 +71,7 @@ def recorded(lesson: str) -> dict | None:
     """What was measured for '<part>/<lesson>' on a GPU, or None.
 
     The file `book/_measured/<part>/<lesson>.json` holds `device`, `date`, `versions`
-    and `values`, as written by the run that measured them.
+    and `values`, as `record` wrote them.
 
     Raises:
         ValueError: the file lacks one of these.
@@ -80,3 +84,23 @@ def recorded(lesson: str) -> dict | None:
         if key not in record:
             raise ValueError(f"{path.name} of {lesson} has no {key!r}")
     return record
+
+
+def record(lesson: str, values: dict[str, float]) -> None:
+    """Keep what a run on a GPU measured, for the pages built on machines without.
+
+    Does nothing on a CPU, or where `COURSE_RECORD` is not 1: the file is committed,
+    and only a run made for the purpose may change it.
+    """
+    chosen = device()
+    if chosen.type == "cpu" or os.environ.get("COURSE_RECORD") != "1":
+        return
+    path = MEASURED / f"{lesson}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    measured = {
+        "device": _name(chosen),
+        "date": datetime.date.today().isoformat(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "values": values,
+    }
+    path.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")

@@ -58,6 +58,24 @@ def test_recorded_numbers_are_read_whole_or_refused(tmp_path, monkeypatch):
         runtime.recorded("part/lesson")
 
 
+def test_only_a_run_on_a_gpu_made_for_it_is_recorded(tmp_path, monkeypatch, on):
+    monkeypatch.setattr(runtime, "MEASURED", tmp_path)
+    on("cpu")
+    monkeypatch.setenv("COURSE_RECORD", "1")
+    runtime.record("part/lesson", {"loss": 1.5})
+    assert runtime.recorded("part/lesson") is None
+    monkeypatch.setattr(runtime, "device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a GPU")
+    monkeypatch.setenv("COURSE_RECORD", "0")
+    runtime.record("part/lesson", {"loss": 1.5})
+    assert runtime.recorded("part/lesson") is None
+    monkeypatch.setenv("COURSE_RECORD", "1")
+    runtime.record("part/lesson", {"loss": 1.5})
+    measured = runtime.recorded("part/lesson")
+    assert measured["device"] == "a GPU"
+    assert measured["values"] == {"loss": 1.5}
+
+
 def test_shapes_in_signatures_are_checked_while_testing(tmp_path):
     """The import hook of conftest.py is on: without it no shape would be checked."""
     assert hasattr(runtime.describe, "__wrapped__")
