@@ -5,6 +5,7 @@ import html
 import re
 import sqlite3
 
+import nbformat
 import pytest
 
 from course.exercises import proof
@@ -18,11 +19,37 @@ PART = "positional_encoding"
 
 # How many of each hand in.
 CLASS = {
-    **{"solved": 4, "untouched": 4, "syntax_error": 3, "endless_loop": 2},
+    **{"solved": 3, "untouched": 3, "syntax_error": 3, "endless_loop": 2},
+    # Warnings must not cost, tags must not earn anything.
+    **{"solved_with_warnings": 1, "untouched_with_tags": 1},
     **{"wrong_1": 3, "wrong_2": 2, "wrong_3": 2},
 }
 # Only what never ends is cut short: a busy machine may take its time for the rest.
 TIMEOUT = "c.Execute.timeout_func = lambda cell: 3 if 'while' in cell.source else 120"
+
+
+# Behind an answer: every call of it warns.
+LOUD = """
+quiet = {0}
+
+
+def {0}(*arguments, **named):
+    warnings.warn("loud")
+    return quiet(*arguments, **named)
+"""
+
+
+def reference_of(source, task):
+    return next(c.source for c in source.cells if c.id == task.name)
+
+
+def tagged(text):
+    """A notebook whose test cells ask not to be run."""
+    notebook = nbformat.reads(text, as_version=4)
+    for cell in notebook.cells:
+        if cell.id.startswith("test_"):
+            cell.metadata.tags = ["skip-execution", "raises-exception"]
+    return nbformat.writes(notebook)
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +71,15 @@ def bodies(source):
         for task in source.tasks[:3]
     ]
     broken = {"syntax_error": f"def {first.name}(:", "endless_loop": "while True: pass"}
+    loud = {
+        first.name: "import warnings\n\nwarnings.simplefilter('always')\n"
+        f"{reference_of(source, first)}\n\n{LOUD.format(first.name)}"
+    }
     return {
         "solved": reference,
+        "solved_with_warnings": Body("loud", "loud", loud),
         "untouched": stub,
+        "untouched_with_tags": stub,
         **{
             name: Body(name, name, {first.name: code}, tests)
             for name, code in broken.items()
@@ -63,7 +96,8 @@ def expected(source, bodies):
         name: {cell.id: cell.points for cell in source.cells if cell.kind == "test"}
         for name in CLASS
     }
-    points["untouched"] = dict.fromkeys(points["untouched"], 0)
+    for kind in ("untouched", "untouched_with_tags"):
+        points[kind] = dict.fromkeys(points[kind], 0)
     for cell in source.cells:
         if cell.kind == "test" and cell.task == first.name:
             points["syntax_error"][cell.id] = points["endless_loop"][cell.id] = 0
@@ -81,6 +115,8 @@ def room(source, bodies, tmp_path_factory):
     room.nbgrader("generate_assignment", PART)
     for kind, count in CLASS.items():
         text = proof.submission(source, bodies[kind])
+        if kind == "untouched_with_tags":
+            text = tagged(text)
         for number in range(count):
             room.submit(f"{kind}-{number}", LESSON, text)
     room.nbgrader("autograde", PART)
