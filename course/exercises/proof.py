@@ -59,22 +59,31 @@ class Proof:
     problems: dict[str, list[str]] = field(default_factory=dict)
 
 
-def prove(lesson: str, seeds: tuple[str, ...] = ("0",)) -> list[Proof]:
-    """Run every body of a lesson under every seed; a proof a seed.
+def prove(lesson: str) -> Proof:
+    """Run every body of a lesson.
 
     Raises:
         CourseError: the source or a body is not well-formed.
     """
     source = read(lesson)
     bodies = [*implied(source), *written(source), *printed(source)]
-    jobs = [(body, seed) for seed in seeds for body in bodies]
-    results = iter(trial(source, jobs))
-    proofs = []
-    for _ in seeds:
-        rows = {body.name: next(results) for body in bodies}
-        problems = {b.name: verdict(source, b, rows[b.name]) for b in bodies}
-        proofs.append(Proof(source, rows, problems))
-    return proofs
+    rows = dict(
+        zip((b.name for b in bodies), trial(source, [(b, "0") for b in bodies]))
+    )
+    problems = {body.name: verdict(source, body, rows[body.name]) for body in bodies}
+    return Proof(source, rows, problems)
+
+
+def unlucky(lesson: str, seeds: list[str]) -> list[str]:
+    """The problems of the bodies that are right, under other random inputs."""
+    source = read(lesson)
+    right = [body for body in implied(source) + written(source) if not body.loses]
+    jobs = [(body, seed) for seed in seeds for body in right]
+    return [
+        f"seed {seed}: {problem}"
+        for (body, seed), row in zip(jobs, trial(source, jobs))
+        for problem in verdict(source, body, row)
+    ]
 
 
 def implied(source: Source) -> list[Body]:
@@ -347,7 +356,7 @@ def _included(chapter):
 
 
 def _in_cells(chapter):
-    """Functions defined in the chapter's code cells, with its imports, by name."""
+    """Each function of the chapter's code cells, with what it uses there, by name."""
     import jupytext
 
     text = chapter.read_text(encoding="utf-8")
@@ -355,8 +364,27 @@ def _in_cells(chapter):
     code = "\n".join(plain_python(c.source) for c in cells if c.cell_type == "code")
     kept = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
     statements = [node for node in ast.parse(code).body if isinstance(node, kept)]
-    context = "\n".join(map(ast.unparse, statements))
-    return dict.fromkeys(_definitions(context), context)
+    sources = [ast.unparse(node) for node in statements]
+    found = {}
+    for name in _definitions("\n".join(sources)):
+        # Only the imports and functions it uses: a page imports much for its figures.
+        needed, used = {name}, set()
+        while used != needed:
+            used = set(needed)
+            needed |= set().union(*(_names(n) for n in statements if _binds(n) & used))
+        parts = (s for n, s in zip(statements, sources) if _binds(n) & needed)
+        found[name] = "\n".join(parts)
+    return found
+
+
+def _binds(node):
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return {node.name}
+    return {alias.asname or alias.name.split(".")[0] for alias in node.names}
+
+
+def _names(node):
+    return {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
 
 
 def _definitions(text):

@@ -13,8 +13,7 @@ CENTRE = "def centre_backward(grad):\n    return grad - grad.mean(-1, keepdim=Tr
 
 
 def prove(minicourse):
-    (result,) = proof.prove(minicourse.lesson)
-    return result
+    return proof.prove(minicourse.lesson)
 
 
 def problems(minicourse):
@@ -222,6 +221,19 @@ def test_seeds_reach_the_tests(minicourse):
     rows = proof.trial(source, [(body, seed) for seed in ("0", "1", "0")])
     first, second, again = (row["test_to_unit_range"].points for row in rows)
     assert first == again != second
+
+
+def test_a_test_that_only_likes_one_seed_is_found(minicourse):
+    minicourse.edit(
+        minicourse.source,
+        "float(score)",
+        "float(3 * (torch.rand(1, generator=draw).item() < 0.5))",
+    )
+    said = proof.unlucky(minicourse.lesson, [str(number) for number in range(20)])
+    assert 0 < len({text.split(":")[0] for text in said}) < 20
+    assert {text.split(": ")[1] for text in said} == {
+        *("reference", "right_by_matrix", "right_two_steps")
+    }
 
 
 MALFORMED = {
