@@ -14,6 +14,7 @@ from course import check
 #
 # Double what you are given.
 
+
 # %% solution="twice" difficulty=2 minutes=5
 def twice(x):
     """Two times the number x."""
@@ -21,6 +22,7 @@ def twice(x):
     canary_in_a_solution = x + x
     return canary_in_a_solution
     ### END SOLUTION
+
 
 # %% test="twice" points=3
 check.close(twice(2), 4, "twice two is four")
