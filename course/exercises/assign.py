@@ -17,12 +17,11 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from course.exercises.source import Source, read
+from course.exercises.source import IGNORED, Source, read
 from course.paths import CourseError, lessons, root
 
 GENERATED = "exercises"
 DERIVED = ("_build/nbgrader/source", "_build/solved")
-IGNORED = {".ipynb_checkpoints", "__pycache__"}
 
 
 @click.command("assign")

@@ -30,16 +30,16 @@ class Classroom:
         changed = self.folder / "nbgrader_config.py"
         changed.write_text(f"{configured}\n{config}\n", encoding="utf-8")
         for source in sources:
-            self.write(f"_build/nbgrader/source/{source.lesson}", notebook(source))
+            self._write(f"_build/nbgrader/source/{source.lesson}", notebook(source))
 
-    def write(self, name, node):
+    def _write(self, name, node):
         path = self.folder / f"{name}.ipynb"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(node if isinstance(node, str) else dumps(node), "utf-8")
 
     def submit(self, student: str, lesson: str, text: str):
         """Hand in a notebook, the text of its file."""
-        self.write(f"grading/submitted/{student}/{lesson}", text)
+        self._write(f"grading/submitted/{student}/{lesson}", text)
 
     def nbgrader(self, *arguments: str) -> str:
         """Run nbgrader as from a shell in which no environment is activated.

@@ -44,6 +44,7 @@ class _Linter:
     def __init__(self, source):
         self.source = source
         self.found = []
+        # By cell: its tree, and the names that it binds at top level.
         self.trees = {}
         self.bound = {}
         for cell in source.cells:
@@ -62,8 +63,8 @@ class _Linter:
 
     def parse(self, cell):
         try:
-            self.trees[cell.id] = ast.parse(cell.source)
-            self.bound[cell.id] = top_level(cell.source, imports=cell.kind != "answer")
+            self.trees[cell] = ast.parse(cell.source)
+            self.bound[cell] = top_level(cell.source, imports=cell.kind != "answer")
         except SyntaxError as error:
             self.report(
                 cell,
@@ -74,11 +75,11 @@ class _Linter:
 
     def bound_by(self, *kinds):
         cells = [cell for cell in self.source.cells if cell.kind in kinds]
-        return set().union(*(self.bound.get(cell.id, set()) for cell in cells))
+        return set().union(*(self.bound.get(cell, set()) for cell in cells))
 
     def check(self, cell):
         self.check_markers(cell)
-        if cell.id not in self.trees:
+        if cell not in self.trees:
             return
         self.check_reference(cell)
         if cell.kind == "answer":
@@ -126,7 +127,7 @@ class _Linter:
     def check_reference(self, cell):
         """The lesson's own module is absent while its exercise is graded."""
         hidden = region(cell.source, HIDDEN) if cell.kind == "test" else set()
-        for node in ast.walk(self.trees[cell.id]):
+        for node in ast.walk(self.trees[cell]):
             if not isinstance(node, ast.Import | ast.ImportFrom):
                 continue
             statement = ast.unparse(node)
@@ -184,7 +185,7 @@ class _Linter:
                 after = after or isinstance(node, ast.Return)
 
     def check_names(self, cell):
-        tree = self.trees[cell.id]
+        tree = self.trees[cell]
         imports = {
             alias.asname or alias.name.split(".")[0]
             for alias in ast.walk(tree)
@@ -206,7 +207,7 @@ class _Linter:
                 )
         others = set().union(
             *(
-                self.bound.get(other.id, set())
+                self.bound.get(other, set())
                 for other in self.source.cells
                 if other.kind == "test" and other is not cell
             )
@@ -230,14 +231,14 @@ class _Linter:
             )
             return
         here = {name for name, _ in _bindings(tree)}
-        hidden = self.bound[cell.id] - here - self.given
+        hidden = self.bound[cell] - here - self.given
         for name in sorted({node.id for node in _loads(tree)} & hidden):
             self.report(
                 cell, 0, f"the visible part uses `{name}`, which only the hidden binds"
             )
 
     def check_statements(self, cell):
-        tree = self.trees[cell.id]
+        tree = self.trees[cell]
         for node in ast.walk(tree):
             if isinstance(node, ast.Assert):
                 self.check_assert(cell, node)
@@ -305,7 +306,7 @@ class _Linter:
         return bool(names & self.answers)
 
     def check_probes(self, cell):
-        tree = self.trees[cell.id]
+        tree = self.trees[cell]
         tables = {
             table.get_name(): table
             for table in symtable.symtable(cell.source, cell.id, "exec").get_children()
@@ -315,7 +316,7 @@ class _Linter:
                 self.report(cell, probe.lineno, "a probe must be a top-level function")
                 continue
             # It is sent as source: what the test binds is not there.
-            used = _globals(tables[probe.name]) & (self.bound[cell.id] - self.given)
+            used = _globals(tables[probe.name]) & (self.bound[cell] - self.given)
             for name in sorted(used):
                 self.report(
                     cell, probe.lineno, f"the probe uses `{name}`; pass it as argument"

@@ -27,6 +27,9 @@ KEYS = {
 RANGES = {"difficulty": (1, 5), "minutes": (1, 180), "points": (1, 100)}
 DEVICES = ("cpu", "gpu")
 
+# What tools leave behind.
+IGNORED = {".ipynb_checkpoints", "__pycache__"}
+
 # What jupytext notes about the layout of the file.
 LAYOUT = {"lines_to_next_cell", "lines_to_end_of_cell_marker", "cell_marker"}
 
@@ -92,7 +95,7 @@ def read(lesson: str) -> Source:
 
     draft = _Draft(lesson, path)
     source = draft.source()
-    found = draft.problems or lint.problems(source)
+    found = draft.problems + (lint.problems(source) if source else [])
     name = path.relative_to(root()).as_posix()
     lines = [f"{name}:{line}: {text}" for line, text in sorted(set(found))]
     lines += _leaks(path.parent)
@@ -142,7 +145,7 @@ def _leaks(folder: Path) -> list[str]:
     odd = [
         path.relative_to(root()).as_posix()
         for path in sorted(folder.iterdir())
-        if path.name != "__pycache__"
+        if path.name not in IGNORED
         if not (named.fullmatch(path.name) and path.is_file() and not path.is_symlink())
     ]
     return [f"{name}:1: not an exercise source; move it elsewhere" for name in odd]
@@ -320,9 +323,8 @@ class _Draft:
         if missing:
             self.problem(
                 1,
-                "the header has no kernelspec; begin the file with the lines\n"
-                "    # ---\n    # jupyter:\n    #   kernelspec: {name: python3, "
-                "display_name: Python 3, language: python}\n    # ---",
+                "no kernelspec; put `kernelspec: {name: python3, display_name: "
+                "Python 3, language: python}` under `jupyter:` in the header",
             )
         return kernelspec
 

@@ -16,10 +16,9 @@ def mistakes(minicourse):
     lines = minicourse.read(minicourse.source).split("\n")
     found = []
     for message in str(caught.value).split("\n"):
-        if not message.startswith("    "):
-            path, line, text = message.split(":", 2)
-            assert path == minicourse.source
-            found.append((lines[int(line) - 1], text.strip()))
+        path, line, text = message.split(":", 2)
+        assert path == minicourse.source
+        found.append((lines[int(line) - 1], text.strip()))
     return found
 
 
@@ -427,8 +426,9 @@ def test_all_mistakes_are_named_at_once_in_order(minicourse):
     minicourse.edit(minicourse.source, "difficulty=2", "difficulty=9")
     minicourse.edit(minicourse.source, 'device="gpu"', 'device="tpu"')
     minicourse.edit(minicourse.source, TEST, TEST[:-9])
+    minicourse.edit(minicourse.source, "score = 1.0", "print()\nscore = 1.0")
     said = [message.split()[0] for _, message in mistakes(minicourse)]
-    assert said == ["difficulty", "points", "device"]
+    assert said == ["difficulty", "points", "device", "`print`"]
 
 
 @pytest.mark.parametrize(
