@@ -11,6 +11,7 @@ from pathlib import Path
 
 from docutils import nodes
 from py_mini_racer import JSEvalException, MiniRacer
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
@@ -64,6 +65,24 @@ def _visit_math(translator, node):
     raise nodes.SkipNode
 
 
+STOPS = (".", ",", ";", ":", "?", "!")
+
+
+class StopsInFormulas(SphinxPostTransform):
+    """Move a stop behind a formula into it: browsers break the line between them."""
+
+    default_priority = 900
+    formats = ("html",)
+
+    def run(self, **_):
+        for node in list(self.document.findall(nodes.math)):
+            index = node.parent.index(node) + 1
+            after = node.parent[index] if index < len(node.parent) else None
+            if isinstance(after, nodes.Text) and after.startswith(STOPS):
+                node += nodes.Text(rf"\text{{{after[0]}}}")
+                node.parent[index] = nodes.Text(after[1:])
+
+
 def _visit_displaymath(translator, node):
     translator.body.append(translator.starttag(node, "div", CLASS="math"))
     if node["number"]:
@@ -78,4 +97,5 @@ def _visit_displaymath(translator, node):
 def setup(app):
     """Register the renderer `katex` and its style sheet."""
     app.add_html_math_renderer("katex", (_visit_math, None), (_visit_displaymath, None))
+    app.add_post_transform(StopsInFormulas)
     app.add_css_file("katex/katex.min.css")
