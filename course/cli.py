@@ -56,7 +56,10 @@ def main():
     try:
         course(standalone_mode=True)
     except CourseError as error:
-        click.secho(f"course: {error}", fg="red", err=True)
+        # Lines "file:line: what" stand alone, so that editors can jump to them.
+        text = str(error)
+        between = "\n" if "\n" in text else " "
+        click.secho(f"course:{between}{text}", fg="red", err=True)
         sys.exit(1)
 
 

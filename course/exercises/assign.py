@@ -45,7 +45,8 @@ def assign_command(check):
             elif path.read_bytes() != text.encode():
                 problems.append(f"stale: {_name(path)}")
     else:
-        _write(expected)
+        for path in _write(expected):
+            click.echo(f"wrote {_name(path)}")
         _tidy(sources)
     extra = _files(root() / GENERATED) - expected.keys()
     problems += [f"superfluous: {_name(path)}" for path in sorted(extra)]
@@ -54,7 +55,7 @@ def assign_command(check):
         if extra:
             todo += "; delete what is superfluous"
         raise CourseError("\n".join([*problems, todo]))
-    click.echo(f"{len(expected)} exercises are " + ("current" if check else "written"))
+    click.echo(f"current: {', '.join(source.lesson for source in sources)}")
 
 
 def write_derived():
@@ -185,10 +186,16 @@ def _derived(lesson, text):
 
 
 def _write(files):
-    for path, text in files.items():
-        if not path.is_file() or path.read_bytes() != text.encode():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text.encode())
+    """Write what differs; the paths that did."""
+    changed = [
+        path
+        for path, text in files.items()
+        if not path.is_file() or path.read_bytes() != text.encode()
+    ]
+    for path in changed:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(files[path].encode())
+    return changed
 
 
 def _tidy(sources):

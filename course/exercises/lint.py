@@ -154,6 +154,10 @@ class _Linter:
 
     def check_answer(self, cell):
         name = cell.task
+        if name not in self.bound[cell]:
+            self.report(
+                cell, 0, f"the answer cell of `{name}` does not define `{name}`"
+            )
         for path in sorted((root() / "lib").rglob("*.py")):
             if name in _public(path, path.stat().st_mtime_ns):
                 where = path.relative_to(root()).as_posix()

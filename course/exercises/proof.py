@@ -309,9 +309,12 @@ def _read_body(source, path):
     if kind[1] == "right":
         loses = frozenset()
         if fate != "keeps: all":
-            problems.append("a right body says `# keeps: all`, once")
+            problems.append("a body called right_ says `# keeps: all`, once")
     elif not (fate.startswith("loses:") and loses):
-        problems.append("a wrong body says `# loses: test_x`, once")
+        names = ", ".join(c.id for c in source.cells if c.kind == "test")
+        problems.append(
+            f"a body called wrong_ says `# loses: <test>`, once; tests: {names}"
+        )
     if not about[0] or about[0] in fates:
         problems.append("the first line says what the body does")
     answers = {}
@@ -320,14 +323,17 @@ def _read_body(source, path):
         match = re.fullmatch(r' solution="(\w+)"\s*', header)
         task = match and match[1]
         if task not in tasks or task in answers:
-            problems.append(f'`# %%{header}`: write solution="...", a task, once each')
+            known = ", ".join(sorted(tasks))
+            problems.append(
+                f'`# %%{header}`: write solution="<task>", once a task; tasks: {known}'
+            )
             continue
         answers[task] = code.strip()
         try:
             ast.parse(code)
         except SyntaxError as error:
             problems.append(f"not Python: {error.msg}")
-    if not answers:
+    if not cells:
         problems.append('there is no cell `# %% solution="..."`')
     elif not problems:
         own = frozenset().union(*(_tests(source, task) for task in answers))

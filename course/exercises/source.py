@@ -309,6 +309,14 @@ class _Draft:
                 )
                 continue
             heading = headings[-1]
+            for other in headings[:-1]:
+                self.problem(cell.line - 1, f"`{other[0]}` before it has no task")
+            number = re.match(r"(\d+)\s*·", heading[1])
+            if number and int(number[1]) != len(answered):
+                self.problem(
+                    cell.line - 1,
+                    f"task {len(answered)} stands below the heading `{heading[0]}`",
+                )
             yield Task(
                 name=cell.task,
                 title=re.sub(r"^\d+\s*·\s*", "", heading[1]).strip(),

@@ -28,6 +28,7 @@ from myst_parser.config.main import MdParserConfig
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
+from course import paths
 from course.paths import CourseError, root
 from course.site.keys import chapter_key
 
@@ -88,7 +89,7 @@ def read_chapter(path: Path) -> Chapter | None:
     """The chapter in a MyST file, or None for a page without code cells.
 
     Raises:
-        ChapterError: a code cell is not Python.
+        ChapterError: a code cell is not Python, or the chapter hides its exercises.
     """
     text = path.read_text(encoding="utf-8")
     reader = create_nb_reader(str(path), _reader_settings(), NbParserConfig(), text)
@@ -99,6 +100,9 @@ def read_chapter(path: Path) -> Chapter | None:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     if not code:
         return None
+    cards = f"```{{exercises}} {lesson}\n"
+    if lesson in paths.lessons() and cards not in text:
+        raise ChapterError(f"{path}: does not show its exercises: {cards}```")
     try:
         key = chapter_key(lesson, code)
     except SyntaxError as error:
@@ -107,11 +111,27 @@ def read_chapter(path: Path) -> Chapter | None:
 
 
 def pages() -> list[Path]:
-    """The pages that the table of contents names, in its order."""
+    """The pages that the table of contents names, in its order.
+
+    Raises:
+        CourseError: it names a page that is not there, or leaves a chapter out.
+    """
     from sphinx_external_toc.parsing import parse_toc_yaml
 
-    site = parse_toc_yaml(root() / "_toc.yml")
-    return [root() / f"{name}.md" for name in site]
+    named = list(parse_toc_yaml(root() / "_toc.yml"))
+    problems = [
+        f"_toc.yml: there is no {name}.md"
+        for name in named
+        if not (root() / f"{name}.md").is_file()
+    ]
+    problems += [
+        f"book/{name}.md: not in _toc.yml, so nobody would see it"
+        for name in paths.chapters()
+        if f"book/{name}" not in named
+    ]
+    if problems:
+        raise CourseError("\n".join(problems))
+    return [root() / f"{name}.md" for name in named]
 
 
 def store():
@@ -125,13 +145,13 @@ def plan(cache) -> list[Chapter]:
     Records of another key are removed. Outputs of the same key under other cell
     metadata (an alt text, a tag that hides) are taken over, not executed again.
     """
-    chapters = [read_chapter(path) for path in pages()]
-    chapters = [chapter for chapter in chapters if chapter is not None]
+    read = [read_chapter(path) for path in pages()]
+    found = [chapter for chapter in read if chapter is not None]
     by_key = {}
     for record in cache.list_cache_records():
         if "course_key" in (record.data or {}):
             by_key[record.data["course_key"]] = record
-    for chapter in chapters:
+    for chapter in found:
         try:
             record = cache.match_cache_notebook(chapter.notebook)
         except KeyError:
@@ -143,7 +163,7 @@ def plan(cache) -> list[Chapter]:
             cache.remove_cache(record.pk)
         if chapter.key in by_key:
             _take_over(cache, chapter, by_key[chapter.key])
-    return chapters
+    return found
 
 
 def _take_over(cache, chapter: Chapter, record: NbCacheRecord) -> None:
@@ -198,7 +218,7 @@ def execute(chapter: Chapter, after_cell: Callable[[], None]) -> dict:
         with client.setup_kernel(env=os.environ | ONE_THREAD):
             for index, cell in enumerate(chapter.notebook.cells):
                 client.execute_cell(cell, index)
-                _refuse_warnings(chapter, cell, index)
+                _refuse(chapter, cell, index)
                 after_cell()
             cells = chapter.notebook.cells
             cells.append(nbformat.v4.new_code_cell(ABOUT_THE_RUN))
@@ -220,13 +240,20 @@ def execute(chapter: Chapter, after_cell: Callable[[], None]) -> dict:
     }
 
 
-def _refuse_warnings(chapter: Chapter, cell, index: int) -> None:
-    """A cell that writes to stderr warns of something: the reader should not see it."""
+def _refuse(chapter: Chapter, cell, index: int) -> None:
+    """Stop at an output that a reader should not get: a warning, a mute figure."""
+    described = cell.metadata.get("mystnb", {}).get("image", {}).get("alt")
     for output in cell.get("outputs", []):
         if output.output_type == "stream" and output.name == "stderr":
             raise ChapterError(
                 f"{chapter.place(index)}: this cell wrote to stderr; mend the cause, "
                 f"or silence it in the cell and say why\n{output.text}"
+            )
+        image = any(kind.startswith("image/") for kind in output.get("data", {}))
+        if image and not described:
+            raise ChapterError(
+                f"{chapter.place(index)}: this figure has no text alternative; "
+                'put it into the cell: mystnb: {image: {alt: "..."}}'
             )
 
 

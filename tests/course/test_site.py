@@ -185,6 +185,40 @@ def test_what_a_reader_should_not_see_fails_the_build(book, old, new, named):
     assert named in process.stderr
 
 
+def test_a_chapter_that_nobody_would_see_fails_the_build(book):
+    book.edit("_toc.yml", "  - file: book/part/second\n", "  - file: book/part/third\n")
+    process = book.build()
+    assert process.returncode == 1
+    assert "_toc.yml: there is no book/part/third.md" in process.stderr
+    assert "book/part/second.md: not in _toc.yml" in process.stderr
+
+
+def test_a_chapter_that_hides_its_exercises_fails_the_build(book):
+    book.edit("book/part/first.md", "```{exercises} part/first\n```", "")
+    process = book.build()
+    assert process.returncode == 1
+    assert "does not show its exercises" in process.stderr
+
+
+FIGURE = """from IPython.display import SVG, display
+
+display(SVG("<svg xmlns='http://www.w3.org/2000/svg'/>"))
+"""
+
+
+def test_a_figure_without_a_text_alternative_fails_the_build(book):
+    book.edit("book/part/second.md", "value = later()\n", "value = later()\n" + FIGURE)
+    process = book.build()
+    assert process.returncode == 1
+    assert "this figure has no text alternative" in process.stderr
+    book.edit(
+        "book/part/second.md",
+        ":tags: [hide-cell]",
+        '---\ntags: [hide-cell]\nmystnb: {image: {alt: "Nothing."}}\n---',
+    )
+    assert succeeded(book.build())
+
+
 def test_no_page_asks_the_network_for_anything(book):
     outside = re.compile(
         r"""(src|href)=["']?https?:[^"' >]*\.(js|css|woff2?)|unpkg|cdn"""

@@ -238,9 +238,9 @@ def test_a_test_that_only_likes_one_seed_is_found(minicourse):
 
 MALFORMED = {
     "wrong_a.py": [
-        (("", CENTRE), "says `# loses: test_x`"),
-        (("# loses:", CENTRE), "says `# loses: test_x`"),
-        (("# keeps: all", CENTRE), "says `# loses: test_x`"),
+        (("", CENTRE), "says `# loses: <test>`"),
+        (("# loses:", CENTRE), "says `# loses: <test>`"),
+        (("# keeps: all", CENTRE), "says `# loses: <test>`"),
         (("# loses: test_rotate", CENTRE), "`test_rotate` is no test of"),
         (("# loses: test_to_unit_range", CENTRE), "is no test of centre_backward"),
         (("# loses: test_centre_backward", "def f(:"), "not Python"),

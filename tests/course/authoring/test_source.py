@@ -114,6 +114,24 @@ CASES = {
         RANGE,
         "task `to_unit_range` has no test",
     ),
+    "heading without task": (
+        "# ## 2 · A given range\n",
+        "# ## 2 · Another\n#\n# ## 2 · A given range\n",
+        RANGE,
+        "`## 2 · Another` before it has no task",
+    ),
+    "heading of another number": (
+        "# ## 2 · A given",
+        "# ## 3 · A given",
+        RANGE,
+        "task 2 stands below the heading `## 3 · A given range`",
+    ),
+    "answer of another name": (
+        "def to_unit_range(",
+        "def to_unit_rnage(",
+        RANGE,
+        "does not define `to_unit_range`",
+    ),
     "task without heading": ("# ## 2 · A given range\n#\n", "", RANGE, "no heading"),
     "no title": ("# # Centring\n", "# Centring\n", "# ---", "# Title"),
     "no kernelspec": (
