@@ -80,7 +80,7 @@ def apply_rope(
     return torch.stack(turned, -1).flatten(-2)
 
 
-def _pairs(x, layout):
+def _pairs(x: Tensor, layout: Layout) -> tuple[Tensor, ...]:
     """First and second members of all pairs, (..., d/2) each."""
     if layout not in LAYOUTS:
         raise ValueError(f"layout must be one of {LAYOUTS}, got {layout!r}")
