@@ -1,0 +1,314 @@
+"""`course grade`: judge what was handed in, in parallel, and record it.
+
+Trusts the folders of the course; of `grading/submitted` only that its folders are
+learners. Verdicts go to the store one by one, and each submission into the gradebook
+as soon as all its notebooks are judged: a run that is killed goes on where it was.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from course.grading import jobs, pool, submission, verdicts, work
+from course.grading.jobs import Exercise
+from course.paths import CourseError, lessons, root
+
+LONGEST_ID = 128  # of a student in nbgrader's database
+
+
+@dataclass
+class Report:
+    """What a run did: notebooks by the status of their tasks, and what went wrong."""
+
+    submissions: int = 0
+    recorded: int = 0
+    unchanged: int = 0
+    judged: int = 0
+    cached: int = 0
+    statuses: Counter = field(default_factory=Counter)
+    look: list[str] = field(default_factory=list)  # for the instructor to look at
+    failures: list[str] = field(default_factory=list)
+
+
+@click.command("grade")
+@click.argument("part")
+@click.option("--student", "students", multiple=True, help="Only this one; repeatable.")
+@click.option(
+    "--jobs",
+    "workers",
+    type=click.IntRange(1),
+    default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
+    show_default="the number of cores",
+    help="How many notebooks are judged at a time.",
+)
+@click.option(
+    "--allow-weak",
+    is_flag=True,
+    help="Grade where learners' code cannot be isolated; every verdict says so.",
+)
+def grade_command(part, students, workers, allow_weak):
+    """Judge and record what learners handed in for PART."""
+    level = pool.level(allow_weak)
+    if level != pool.LEAST:
+        click.secho(f"sandbox level: {level}; isolation is weak", fg="red", err=True)
+    with pool.Judges(workers) as judges:
+        report = run(part, list(students), judges, level)
+    show(report)
+    if report.failures:
+        raise SystemExit(1)
+
+
+def show(report: Report) -> None:
+    """Print what a run did."""
+    click.echo(
+        f"{report.submissions} submissions: {report.recorded} recorded, "
+        f"{report.unchanged} unchanged; {report.judged} notebooks judged, "
+        f"{report.cached} known"
+    )
+    for status in verdicts.STATUSES:
+        if report.statuses[status]:
+            click.echo(f"  {report.statuses[status]:6} tasks {status}")
+    for line in report.look:
+        click.secho(f"look at: {line}", fg="yellow")
+    for line in report.failures:
+        click.secho(f"failed: {line}", fg="red")
+
+
+def run(part: str, students: list[str], judges: pool.Judges, level: str) -> Report:
+    """Grade a part.
+
+    Raises:
+        CourseError: nothing could be graded; the text says what to do.
+    """
+    # nbgrader takes seconds to import, which `course grade --help` does without.
+    from course.grading import writer
+
+    jobs.forget()
+    exercises = jobs.part(part)
+    _current(exercises)
+    lock = writer.Lock()
+    lock.acquire()
+    try:
+        with writer.Writer() as gradebook:
+            gradebook.check(exercises)
+            folders = _folders(gradebook, part, students)
+            return _Batch(exercises, folders, judges, level, gradebook).run()
+    finally:
+        lock.release()
+
+
+def _current(exercises: list[Exercise]) -> None:
+    """See that the notebooks are made of the sources as they stand.
+
+    Raises:
+        CourseError: they are not.
+    """
+    from course.exercises.assign import dumps, notebook
+    from course.exercises.source import read
+
+    written = {each.lesson for each in exercises}
+    for lesson in lessons(exercises[0].part):
+        path = root() / jobs.SOURCES / f"{lesson}.ipynb"
+        if lesson not in written or dumps(notebook(read(lesson))) != path.read_text(
+            "utf-8"
+        ):
+            raise CourseError(
+                f"{lesson} was changed since it was assigned: run `course assign`, "
+                f"then `nbgrader generate_assignment {exercises[0].part}`"
+            )
+
+
+def _folders(gradebook, part: str, students: list[str]) -> dict[str, Path]:
+    """The folder of each submission, by student."""
+    base = root() / gradebook.config.CourseDirectory.submitted_directory
+    found = {
+        path.name: path / part
+        for path in sorted(base.glob("*"))
+        if not path.name.startswith(".") and (path / part).is_dir()
+    }
+    unknown = [student for student in students if student not in found]
+    if unknown:
+        raise CourseError(
+            f"nothing of {', '.join(map(repr, unknown))} in {base}/<student>/{part}"
+        )
+    if not found:
+        raise CourseError(f"nothing was handed in: {base}/<student>/{part} is empty")
+    return {s: found[s] for s in found if not students or s in students}
+
+
+class _Batch:
+    """A run over some submissions."""
+
+    def __init__(self, exercises, folders, judges, level, gradebook):
+        self.exercises = {each.lesson: each for each in exercises}
+        self.folders = folders
+        self.judges = judges
+        self.level = level
+        self.gradebook = gradebook
+        self.part = exercises[0].part
+        self.limits = {}
+        self.report = Report(submissions=len(folders))
+        # Of each submission, the lessons that are not judged yet.
+        self.waiting: dict[str, set[str]] = {}
+
+    def run(self) -> Report:
+        found = self._files()
+        todo = []
+        steps = tqdm(self.exercises.values(), desc="limits", delay=2, leave=False)
+        self.limits = {
+            each.lesson: work.limits(each, self.judges, self.level) for each in steps
+        }
+        known = tqdm(found.items(), desc="reading", delay=2, leave=False)
+        for student, files in known:
+            todo += self._plan(student, files)
+        # Longest first, so that no worker is left with a long one at the end.
+        todo.sort(key=lambda each: each[0], reverse=True)
+        with tqdm(total=len(found), desc="grading", unit="submission") as bar:
+            for student in found:
+                if not self.waiting[student]:
+                    self._record(student, found[student])
+                    bar.update()
+            again = []
+            for alone, queue in ((False, todo), (True, again)):
+                for student, lesson in self._judge(queue, found, alone, again):
+                    self.waiting[student].discard(lesson)
+                    if not self.waiting[student]:
+                        self._record(student, found[student])
+                        bar.update()
+        return self.report
+
+    def _files(self):
+        """The files of each submission, by lesson; a folder without any is named."""
+        found = {}
+        for student, folder in self.folders.items():
+            notebooks = sorted(folder.glob("*.ipynb"))
+            if len(student) > LONGEST_ID:
+                self.report.failures.append(
+                    f"{student[:40]}…: the name is longer than {LONGEST_ID} characters:"
+                    " `course collect` gives it a shorter one"
+                )
+            elif notebooks:
+                chosen = submission.choose(list(self.exercises.values()), notebooks)
+                found[student] = chosen
+                self.waiting[student] = set()
+            else:
+                self.report.look.append(f"{student}: no notebook was handed in")
+        return found
+
+    def _plan(self, student, files):
+        """(time, student, lesson) of what is to be judged; what the gradebook says of
+        such a submission is voided, so that it cannot be taken for current."""
+        todo = []
+        for lesson, path in files.items():
+            exercise = self.exercises[lesson]
+            reading = submission.read(exercise, path)
+            if not reading.judgeable:
+                work.settle(exercise, student, reading, {}, self.level, self.judges)
+                continue
+            item = self._work(student, lesson, reading)
+            if item.todo:
+                seconds = item.old["run"].get("seconds") if item.old else None
+                known = isinstance(seconds, int | float)
+                guess = seconds if known else sum(self.limits[lesson].values())
+                todo.append((guess, student, lesson))
+                self.waiting[student].add(lesson)
+            else:
+                self.report.cached += 1
+                # Its notes and versions may be others than when it was judged.
+                verdict = item.verdict(None)
+                if verdict["verdict"] != item.old["verdict"]:
+                    work.store().save(student, lesson, verdict)
+        if todo:
+            self.gradebook.void(self.part, student)
+        return todo
+
+    def _work(self, student, lesson, reading) -> work.Work:
+        return work.prepare(
+            self.exercises[lesson], student, reading, self.limits[lesson], self.level
+        )
+
+    def _judge(self, queue, found, alone, again) -> Iterator[tuple[str, str]]:
+        """Judge and keep what is in the queue; (student, lesson) of what is settled.
+        What has to be run again alone is put into `again`."""
+        items = {}
+
+        def requests():
+            for _, student, lesson in queue:
+                reading = submission.read(
+                    self.exercises[lesson], found[student][lesson]
+                )
+                if not reading.judgeable:  # it was exchanged meanwhile
+                    continue
+                item = self._work(student, lesson, reading)
+                items[student, lesson] = item
+                yield (student, lesson), item.request()
+
+        replies = self.judges.all(requests())
+        if alone:
+            replies = ((name, self.judges.one(request)) for name, request in requests())
+        for (student, lesson), reply in replies:
+            item = items.pop((student, lesson))
+            verdict = item.verdict(reply, alone)
+            work.store().save(student, lesson, verdict)
+            if not alone and set(verdict["run"]["settled"]) != set(item.keys):
+                again.append((0, student, lesson))
+                continue
+            self.report.judged += 1
+            yield student, lesson
+
+    def _record(self, student, files):
+        """Put a submission into the gradebook and its notebooks beside it."""
+        try:
+            self._record_all(student, files)
+        except Exception as error:  # the other submissions are graded all the same
+            self.report.failures.append(f"{student}: {type(error).__name__}: {error}")
+
+    def _record_all(self, student, files):
+        from course.grading import writer
+
+        graded, nodes = {}, {}
+        for lesson, path in files.items():
+            exercise = self.exercises[lesson]
+            reading = submission.read(exercise, path)
+            verdict = work.store().load(student, lesson)
+            listed = jobs.cells(exercise, reading.notebook)
+            content = jobs.content(listed) if reading.judgeable else None
+            if verdict is None or verdict["verdict"]["content"] != content:
+                raise CourseError("was changed while it was graded: grade it again")
+            graded[exercise.name] = verdict
+            nodes[exercise.name] = submission.graded(
+                exercise, reading.notebook, verdict
+            )
+            self._count(student, exercise, verdict)
+        when = writer.timestamp(self.folders[student])
+        files = writer.files(nodes, when)
+        folder = root() / self.gradebook.config.CourseDirectory.autograded_directory
+        folder = folder / student / self.part
+        if writer.same(folder, files) and self.gradebook.is_current(
+            self.part, student, graded, when
+        ):
+            self.report.unchanged += 1
+            return
+        writer.place(folder, files)
+        pairs = {name: (writer.node(nodes[name]), graded[name]) for name in nodes}
+        self.gradebook.record(self.part, student, pairs, when)
+        self.report.recorded += 1
+
+    def _count(self, student, exercise, verdict):
+        statuses = verdicts.statuses(verdict)
+        self.report.statuses.update(statuses.values())
+        for task, status in statuses.items():
+            outcome = verdict["verdict"]["exercises"][task]
+            line = f"{student} · {exercise.lesson} · {task}: {outcome['message']}"
+            if status == "grader error":
+                self.report.failures.append(line)
+            elif status == "not gradable":
+                self.report.look.append(
+                    f"{student} · {exercise.lesson}: {outcome['message']}"
+                )
+                break

@@ -1,0 +1,412 @@
+"""The gradebook: one writer, one transaction a submission.
+
+Trusts verdicts that were held against their jobs, and the graded notebooks made from
+them. The points go in by nbgrader's own SaveAutoGrades and AssignLatePenalties, run
+unchanged, but bound to one open connection, so that a submission is recorded whole or
+not at all; afterwards every score in the gradebook is compared with the verdict.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import socket
+import time
+import warnings
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import nbformat
+from nbgrader.api import (
+    Assignment,
+    Gradebook,
+    MissingEntry,
+    Student,
+    SubmittedAssignment,
+)
+from nbgrader.preprocessors import (
+    AssignLatePenalties,
+    NbGraderPreprocessor,
+    SaveAutoGrades,
+    latesubmissions,
+    saveautogrades,
+)
+from nbgrader.utils import parse_utc
+from sqlalchemy import create_engine, event, inspect
+from sqlalchemy.exc import SAWarning
+from sqlalchemy.orm import scoped_session, sessionmaker
+from traitlets.config import Config, PyFileConfigLoader
+
+from course.grading import verdicts
+from course.grading.jobs import Exercise
+from course.paths import CourseError, root, state
+
+PATIENCE = 30  # seconds that another program may keep the database
+
+
+def config() -> Config:
+    """The course's configuration of nbgrader."""
+    loader = PyFileConfigLoader("nbgrader_config.py", path=str(root()))
+    return loader.load_config()
+
+
+# The lock
+
+
+class Lock:
+    """At most one process grades; the system releases it however the process ends."""
+
+    def __init__(self):
+        self._file = None
+
+    def acquire(self, patience: float = 0) -> None:
+        """Take the lock, waiting for at most `patience` seconds; again is no harm.
+
+        Raises:
+            CourseError: another process holds it; the text says which.
+        """
+        if self._file is not None:
+            return
+        state().mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(state() / "grading.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        file = os.fdopen(descriptor, "r+", encoding="utf-8")
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() >= deadline:
+                    holder = file.read().strip() or "another process"
+                    file.close()
+                    raise CourseError(
+                        f"grading goes on elsewhere: {holder}. Wait for it, or end it"
+                    ) from None
+                time.sleep(0.1)
+        file.truncate(0)
+        now = datetime.now().isoformat(" ", "seconds")
+        file.write(f"process {os.getpid()} on {socket.gethostname()}, since {now}\n")
+        file.flush()
+        self._file = file
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+# The gradebook
+
+
+class Writer:
+    """The one connection that writes marks."""
+
+    def __init__(self, configuration: Config | None = None):
+        self.config = configuration or config()
+        self.url = self.config.CourseDirectory.db_url
+        self.engine = _engine(self.url)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.engine.dispose()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Gradebook]:
+        """A gradebook whose changes are kept together at the end, or not at all.
+
+        Meanwhile nbgrader's preprocessors use it in place of one of their own.
+        """
+        with self.engine.connect() as connection, connection.begin():
+            bound = _bound(connection)
+            modules = (saveautogrades, latesubmissions)
+            for module in modules:
+                module.Gradebook = bound
+            try:
+                with bound() as gradebook:
+                    yield gradebook
+                    gradebook.db.commit()
+            finally:
+                for module in modules:
+                    module.Gradebook = Gradebook
+
+    def check(self, exercises: list[Exercise]) -> None:
+        """See that the gradebook has these exercises as they are.
+
+        Raises:
+            CourseError: it has not; the text says what to run.
+        """
+        part = exercises[0].part
+        todo = f"run `nbgrader generate_assignment {part}`"
+        if not inspect(self.engine).has_table("assignment"):
+            raise CourseError(f"there is no gradebook yet: {todo}")
+        with self.transaction() as gradebook:
+            try:
+                assignment = gradebook.find_assignment(part)
+            except MissingEntry:
+                raise CourseError(f"{part} is not in the gradebook: {todo}") from None
+            recorded = {
+                notebook.name: {c.name: c.max_score for c in notebook.grade_cells}
+                for notebook in assignment.notebooks
+            }
+            for each in exercises:
+                tests = {n: p for task in each.tasks for n, p in task.tests.items()}
+                if recorded.get(each.name) != tests:
+                    raise CourseError(
+                        f"{each.lesson} is not in the gradebook as it is now: {todo}"
+                    )
+
+    def void(self, part: str, student: str, notebook: str | None = None) -> dict:
+        """Take back all that the autograder said of a submission, or of one notebook
+        in it: what is cut short now leaves "needs grading", never an old score.
+        Returns what was there, as `wipe`."""
+        with self.transaction() as gradebook:
+            submission = _submission(gradebook, part, student)
+            return {} if submission is None else wipe(submission, notebook)
+
+    def is_current(
+        self, part: str, student: str, found: dict[str, dict], timestamp: str | None
+    ) -> bool:
+        """Whether the gradebook says what the verdicts, by notebook, say."""
+        with self.transaction() as gradebook:
+            submission = _submission(gradebook, part, student)
+            if submission is None:
+                return False
+            if timestamp and submission.timestamp != parse_utc(timestamp):
+                return False
+            # A due date may have been changed since, or an extension granted.
+            if submission.total_seconds_late or submission.late_submission_penalty:
+                return False
+            return all(
+                grade.auto_score == points
+                and (status not in MARKED or grade.needs_manual_grade)
+                for notebook in submission.notebooks
+                if notebook.name in found
+                for grade in notebook.grades
+                for points, status in [_said(found[notebook.name], grade.name)]
+            )
+
+    def record(
+        self,
+        part: str,
+        student: str,
+        graded: dict[str, tuple[dict, dict]],
+        timestamp: str | None,
+    ) -> None:
+        """Record a submission: by notebook, the graded notebook and its verdict."""
+        with self.transaction() as gradebook:
+            gradebook.update_or_create_student(student)
+            when = {"timestamp": timestamp} if timestamp else {}
+            with warnings.catch_warnings():
+                # nbgrader builds the rows in an order that SQLAlchemy dislikes.
+                warnings.simplefilter("ignore", SAWarning)
+                submission = gradebook.update_or_create_submission(
+                    part, student, **when
+                )
+            before = wipe(submission)
+            gradebook.db.commit()
+            for name, (node, verdict) in graded.items():
+                resources = {
+                    "nbgrader": {
+                        "notebook": name,
+                        "assignment": part,
+                        "student": student,
+                        "db_url": self.url,
+                    },
+                    "course": {"verdict": verdict, "before": before},
+                }
+                SaveAutoGrades(config=self.config).preprocess(node, resources)
+                mark(gradebook, resources)
+                gradebook.db.commit()
+                AssignLatePenalties(config=self.config).preprocess(node, resources)
+
+
+def _engine(url: str):
+    if not url.startswith("sqlite"):
+        return create_engine(url, future=True)
+    engine = create_engine(url, future=True, connect_args={"timeout": PATIENCE})
+
+    # pysqlite's own idea of transactions would commit between statements.
+    @event.listens_for(engine, "connect")
+    def connect(connection, _):
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def begin(connection):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _bound(connection) -> type[Gradebook]:
+    """nbgrader's Gradebook, on an open connection: its commits are savepoints."""
+
+    class Bound(Gradebook):
+        def __init__(self, db_url=None, course_id=None, authenticator=None):
+            self.engine = connection.engine
+            self.db = scoped_session(
+                sessionmaker(
+                    autoflush=True,
+                    bind=connection,
+                    future=True,
+                    join_transaction_mode="create_savepoint",
+                )
+            )
+            self.course_id = course_id
+            self.authenticator = authenticator
+
+        def close(self):
+            self.db.remove()
+
+    return Bound
+
+
+def _submission(gradebook: Gradebook, part: str, student: str):
+    query = (
+        gradebook.db.query(SubmittedAssignment)
+        .join(Assignment, Assignment.id == SubmittedAssignment.assignment_id)
+        .join(Student, Student.id == SubmittedAssignment.student_id)
+        .filter(Assignment.name == part, Student.id == student)
+    )
+    return query.one_or_none()
+
+
+# Marks
+
+# What a person has to look at.
+MARKED = ("grader error", "not gradable")
+
+
+def wipe(
+    submission: SubmittedAssignment, only: str | None = None
+) -> dict[tuple[str, str], tuple]:
+    """Void automatic scores and comments, of one notebook or all; manual ones stay.
+    Returns the scores that were there, by notebook and test."""
+    before = {}
+    for notebook in submission.notebooks:
+        if only not in (None, notebook.name):
+            continue
+        notebook.late_submission_penalty = None
+        for grade in notebook.grades:
+            here = notebook.name, grade.name
+            before[here] = grade.auto_score, grade.needs_manual_grade
+            grade.auto_score = None
+            grade.needs_manual_grade = True
+        for comment in notebook.comments:
+            comment.auto_comment = None
+    return before
+
+
+class MarkUngraded(NbGraderPreprocessor):
+    """Record what the outputs of a test cell cannot say, after SaveAutoGrades.
+
+    No score for a grader error; "needs grading" for that and for a notebook that could
+    not be read; and where a manual grade stands, "needs grading" only if the automatic
+    score beside it is another than before.
+    """
+
+    def preprocess(self, nb, resources):
+        """Leave the notebook as it is."""
+        with Gradebook(resources["nbgrader"]["db_url"]) as gradebook:
+            mark(gradebook, resources)
+            gradebook.db.commit()
+        return nb, resources
+
+
+def mark(gradebook: Gradebook, resources: dict) -> None:
+    """See `MarkUngraded`.
+
+    Raises:
+        RuntimeError: a score in the gradebook is not what the verdict says.
+    """
+    names = resources["nbgrader"]
+    verdict, before = resources["course"]["verdict"], resources["course"]["before"]
+    notebook = gradebook.find_submission_notebook(
+        names["notebook"], names["assignment"], names["student"]
+    )
+    seen = set()
+    for grade in notebook.grades:
+        points, status = _said(verdict, grade.name)
+        seen.add(grade.name)
+        if points is None:
+            grade.auto_score = None
+        elif grade.auto_score != points:
+            raise RuntimeError(
+                f"{grade.name} of {names['student']} is recorded as "
+                f"{grade.auto_score} points, the verdict says {points}"
+            )
+        if status in MARKED:
+            grade.needs_manual_grade = True
+        elif grade.manual_score is not None:
+            score, needed = before.get((notebook.name, grade.name), (None, True))
+            grade.needs_manual_grade = needed or score != points
+    missing = verdicts.points(verdict).keys() - seen
+    if missing:
+        raise RuntimeError(f"the gradebook has no {', '.join(sorted(missing))}")
+
+
+def _said(verdict: dict, test: str) -> tuple[float | None, str | None]:
+    for exercise in verdict["verdict"]["exercises"].values():
+        if test in exercise["checks"]:
+            check = exercise["checks"][test]
+            return check["points"], check["status"]
+    raise RuntimeError(f"the verdict says nothing of {test}")
+
+
+def timestamp(folder: Path) -> str | None:
+    """When a submission was handed in, as `timestamp.txt` beside it says; None where
+    that is missing, or no time."""
+    from course.grading import intake
+
+    try:
+        text = intake.read(folder / "timestamp.txt", 100).decode().strip()
+        parse_utc(text)
+    except (CourseError, ValueError, OverflowError, AttributeError):
+        return None
+    return text or None
+
+
+# Files
+
+
+def node(notebook: dict):
+    """A notebook as nbgrader's preprocessors take it."""
+    return nbformat.from_dict(notebook)
+
+
+def files(nodes: dict[str, dict], when: str | None) -> dict[str, bytes]:
+    """The files of an autograded submission, as nbgrader writes them."""
+    found = {
+        f"{name}.ipynb": (nbformat.writes(node(each)) + "\n").encode()
+        for name, each in nodes.items()
+    }
+    if when:
+        found["timestamp.txt"] = when.encode()
+    return found
+
+
+def same(folder: Path, files: dict[str, bytes]) -> bool:
+    """Whether `folder` holds these files and no others."""
+    try:
+        return set(os.listdir(folder)) == set(files) and all(
+            (folder / name).read_bytes() == data for name, data in files.items()
+        )
+    except OSError:
+        return False
+
+
+def place(folder: Path, files: dict[str, bytes]) -> None:
+    """Make `folder` hold these files, each written whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        verdicts.write(folder / name, data, mode=0o444)
+    for path in folder.iterdir():
+        if path.name not in files:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,0 +1,77 @@
+"""A small course with a gradebook, and a judge that costs nothing."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from course import paths
+
+HERE = Path(__file__).parent
+# Workers import these modules by name.
+if str(HERE) not in sys.path:
+    sys.path.insert(0, str(HERE))
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory):
+    """The course before anything was handed in; made once, it takes seconds."""
+    import room
+
+    from course.exercises import assign
+
+    base = tmp_path_factory.mktemp("template")
+    (base / "course").mkdir()
+    checkout = HERE.parents[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(base / "course")
+        patch.setenv("COURSE_STATE", str(base / "state"))
+        paths.root.cache_clear()
+        assign._exporter.cache_clear()
+        room.make(base / "course", checkout)
+    paths.root.cache_clear()
+    assign._exporter.cache_clear()
+    return base
+
+
+@pytest.fixture
+def classroom(template, tmp_path, monkeypatch):
+    """The small course, entered, with nothing handed in."""
+    import room
+
+    from course.grading import jobs, plugin
+
+    shutil.copytree(template, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path / "course")
+    monkeypatch.setenv("COURSE_STATE", str(tmp_path / "state"))
+    paths.root.cache_clear()
+    jobs.forget()
+    yield room.Room(tmp_path / "course", tmp_path / "state")
+    plugin._run.end()
+    paths.root.cache_clear()
+    jobs.forget()
+
+
+@pytest.fixture
+def calls(tmp_path, monkeypatch):
+    """What the judge was asked, in order: "<content> <tasks>"."""
+    folder = tmp_path / "calls"
+    folder.mkdir()
+    monkeypatch.setenv("FAKE_JUDGE_CALLS", str(folder))
+
+    def read():
+        return [path.read_text() for path in sorted(folder.iterdir())]
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def judges():
+    """Workers with the fake judge, kept from test to test."""
+    import fake_judge
+
+    from course.grading.pool import Judges
+
+    with Judges(2, fake_judge.judge_one) as workers:
+        yield workers
