@@ -27,7 +27,14 @@ EXACT = (int, bool, str, bytes, type(None))
 
 
 class Wrong(AssertionError):
-    """The answer is not what the test asks for; the text says how and where."""
+    """The answer is not what the test asks for; the text says how and where.
+
+    `outline` says it with types and shapes only: no value, for a hidden part.
+    """
+
+    def __init__(self, text: str, outline: str | None = None):
+        super().__init__(text)
+        self.outline = text if outline is None else outline
 
 
 def close(got, want, hint, *, rtol=None, atol=None):
@@ -56,7 +63,8 @@ def close(got, want, hint, *, rtol=None, atol=None):
     """
     problem = _compare(got, want, rtol, atol, place="")
     if problem:
-        raise Wrong(f"{hint} — {problem}")
+        outline = _compare(got, want, rtol, atol, place="", values=False)
+        raise Wrong(f"{hint} — {problem}", f"{hint} — {outline}")
 
 
 def generator(name: str) -> torch.Generator:
@@ -86,47 +94,85 @@ def _seed(name):
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
 
 
-def _compare(got, want, rtol, atol, place):
-    """What is wrong with `got`, as a clause to put behind the hint; None if nothing."""
+def describe(value, values: bool = True) -> str:
+    """Type and shape in words; with `values` also a single value."""
+    kind = _kind(value)
+    if kind is torch.Tensor:
+        return f"a {_dtype(value)} tensor of shape {tuple(value.shape)}"
+    if kind is np.ndarray:
+        return f"a {_dtype(value)} array of shape {value.shape}"
+    if kind is tuple or kind is list:
+        return f"a {kind.__name__} of length {len(value)}"
+    if kind is dict:
+        if not values:
+            return f"a dict of length {len(value)}"
+        keys = ", ".join(map(repr, value))
+        return f"a dict with keys {keys}" if keys else "an empty dict"
+    if kind is type(None):
+        return "None"
+    if kind is None:
+        odd = type(value) in TENSORS
+        return (
+            "a sparse, nested, quantised or meta tensor"
+            if odd
+            else f"class {type(value).__qualname__}"
+        )
+    python = kind in (int, float, complex, bool, str, bytes)
+    name = kind.__name__ if python else f"numpy {kind.__name__}"
+    if not values:
+        return f"a value of type {name}"
+    text = repr(value) if python else str(value)
+    return f"{name} {text if len(text) <= 60 else f'{text[:57]}...'}"
+
+
+def _compare(got, want, rtol, atol, place, values=True):
+    """What is wrong with `got`, as a clause to put behind the hint; None if nothing.
+
+    Without `values` it names types, shapes and places only.
+    """
     where = f"at {place}: " if place else ""
     kind, wanted = _kind(got), _kind(want)
     if kind is None:
-        expected = "" if wanted is None else f", expected {_describe(want)}"
-        return f"{where}your function returned {_describe(got)}{expected}"
+        expected = "" if wanted is None else f", expected {describe(want, values)}"
+        return f"{where}your function returned {describe(got, values)}{expected}"
     if wanted is None:
-        raise TypeError(f"check.close cannot compare with {_describe(want)}")
+        raise TypeError(f"check.close cannot compare with {describe(want, values)}")
     if kind is not wanted:
-        return f"{where}expected {_describe(want)}, got {_describe(got)}"
+        return f"{where}expected {describe(want, values)}, got {describe(got, values)}"
     if kind is tuple or kind is list:
-        return _compare_sequence(got, want, rtol, atol, place, where)
+        return _compare_sequence(got, want, rtol, atol, place, where, values)
     if kind is dict:
-        return _compare_dict(got, want, rtol, atol, place, where)
+        return _compare_dict(got, want, rtol, atol, place, where, values)
     if kind in EXACT:
         if got != want:
-            return f"{where}expected {_describe(want)}, got {_describe(got)}"
+            if not values:
+                return f"{where}another {kind.__name__} than expected"
+            return (
+                f"{where}expected {describe(want, values)}, got {describe(got, values)}"
+            )
         return None
     if kind is torch.Tensor or kind is np.ndarray:
         if tuple(got.shape) != tuple(want.shape):
             said = f"shape {tuple(got.shape)}"
             if got.dtype != want.dtype:
-                said = _describe(got)
-            return f"{where}expected {_describe(want)}, got {said}"
+                said = describe(got, values)
+            return f"{where}expected {describe(want, values)}, got {said}"
         if got.dtype != want.dtype:
-            return f"{where}expected {_describe(want)}, got dtype {_dtype(got)}"
-    return _compare_values(got, want, rtol, atol, where)
+            return f"{where}expected {describe(want, values)}, got dtype {_dtype(got)}"
+    return _compare_values(got, want, rtol, atol, where, values)
 
 
-def _compare_sequence(got, want, rtol, atol, place, where):
+def _compare_sequence(got, want, rtol, atol, place, where, values):
     if len(got) != len(want):
-        return f"{where}expected {_describe(want)}, got {_describe(got)}"
+        return f"{where}expected {describe(want, values)}, got {describe(got, values)}"
     for index, (one, other) in enumerate(zip(got, want)):
-        problem = _compare(one, other, rtol, atol, f"{place}[{index}]")
+        problem = _compare(one, other, rtol, atol, f"{place}[{index}]", values)
         if problem:
             return problem
     return None
 
 
-def _compare_dict(got, want, rtol, atol, place, where):
+def _compare_dict(got, want, rtol, atol, place, where, values):
     odd = [key for key in got if _kind(key) is None]
     if odd:
         return f"{where}a key of the dict is of class {type(odd[0]).__qualname__}"
@@ -134,18 +180,22 @@ def _compare_dict(got, want, rtol, atol, place, where):
     keys = {(type(key), key) for key in got}
     missing = [repr(key) for key in want if (type(key), key) not in keys]
     if missing:
-        return f"{where}expected the key {missing[0]}, got {_describe(got)}"
+        if not values:
+            return f"{where}a key is missing"
+        return f"{where}expected the key {missing[0]}, got {describe(got, values)}"
     if len(got) > len(want):
+        if not values:
+            return f"{where}the dict has keys that nobody asked for"
         extra = [repr(key) for key in got if key not in want]
         return f"{where}the dict has {', '.join(extra)}, which nobody asked for"
     for key, other in want.items():
-        problem = _compare(got[key], other, rtol, atol, f"{place}[{key!r}]")
+        problem = _compare(got[key], other, rtol, atol, f"{place}[{key!r}]", values)
         if problem:
             return problem
     return None
 
 
-def _compare_values(got, want, rtol, atol, where):
+def _compare_values(got, want, rtol, atol, where, values):
     default_rtol, default_atol = TOLERANCES.get(_dtype(want), (0, 0))
     rtol = default_rtol if rtol is None else rtol
     atol = default_atol if atol is None else atol
@@ -165,11 +215,15 @@ def _compare_values(got, want, rtol, atol, where):
         # These first: they explain more than a difference does.
         place = _first(~right & ~np.isfinite(mine))
         if place is not None:
-            return f"{where}non-finite ({_number(mine[place])}){_at(place)}"
+            number = f" ({_number(mine[place])})" if values else ""
+            return f"{where}non-finite{number}{_at(place)}"
         place = _first(np.isnan(theirs))
         if place is not None:
             return f"{where}compared with nan{_at(place)}, and nothing equals nan"
     place = _first(~right)
+    if not values:
+        many = f"; {np.sum(~right)} of {mine.size} entries differ" if mine.ndim else ""
+        return f"{where}another value than expected{_at(place)}{many}"
     clause = (
         f"got {_number(mine[place])}, expected {_number(theirs[place])}{_at(place)}"
     )
@@ -228,34 +282,6 @@ def _dtype(value):
     if type(value) in TENSORS:
         return str(value.dtype).removeprefix("torch.")
     return str(np.asarray(value).dtype)
-
-
-def _describe(value):
-    """Type and shape in words; the value too where it is a single one."""
-    kind = _kind(value)
-    if kind is torch.Tensor:
-        return f"a {_dtype(value)} tensor of shape {tuple(value.shape)}"
-    if kind is np.ndarray:
-        return f"a {_dtype(value)} array of shape {value.shape}"
-    if kind is tuple or kind is list:
-        return f"a {kind.__name__} of length {len(value)}"
-    if kind is dict:
-        keys = ", ".join(map(repr, value))
-        return f"a dict with keys {keys}" if keys else "an empty dict"
-    if kind is type(None):
-        return "None"
-    if kind is None:
-        odd = type(value) in TENSORS
-        return (
-            "a sparse, nested, quantised or meta tensor"
-            if odd
-            else f"class {type(value).__qualname__}"
-        )
-    text = repr(value)
-    text = text if len(text) <= 60 else f"{text[:57]}..."
-    if kind in (int, float, complex, bool, str, bytes):
-        return f"{kind.__name__} {text}"
-    return f"numpy {kind.__name__} {value}"
 
 
 def _number(value):

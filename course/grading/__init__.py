@@ -1,0 +1,1 @@
+"""Grading: from what learners hand in to points, feedback and a table of grades."""

@@ -1,0 +1,593 @@
+"""The process in which tests are run: a job in, a verdict out.
+
+It holds what a learner must not see: tests with their hidden parts, the reference, the
+seeds. It runs no code of a learner's, and trusts the job, the course's folder and the
+zygote. Every value from a learner's process is a claim (`proxies`), every text of its
+is cut and escaped.
+
+A program of its own, so that `judge` can end it when a test hangs. On its standard
+input it reads frames, {"job", "failed": tasks that it did not survive}; on what was its
+standard output it writes {"task"} when it begins an exercise, and {"verdict"}.
+"""
+
+import ast
+import hashlib
+import itertools
+import json
+import linecache
+import os
+import shutil
+import struct
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from pathlib import Path
+
+SCHEMA = 1
+FAILED = "the grader failed here, not your code"
+# A test that raises one of these has a mistake, whatever it was given.
+MISTAKES = (NameError, ImportError, SyntaxError)
+# What the zygote consists of, and what notebooks import of the course.
+PROGRAM = [
+    "course/__init__.py",
+    "course/exercises/__init__.py",
+    "course/exercises/runner.py",
+    *(
+        f"course/grading/{name}.py"
+        for name in (
+            *("__init__", "learner", "sandbox", "sandbox_calls", "wire", "zygote"),
+        )
+    ),
+]
+KIT = ["course/__init__.py", "course/check.py"]
+NO_MEMORY = ("can't allocate memory", "not enough memory")
+
+
+def main() -> None:
+    """Judge until standard input ends."""
+    answers = os.dup(1)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    requests = os.dup(0)
+    course = Path(sys.argv[1])
+    sys.path.insert(0, str(course))
+    # When the worker is gone, this ends at once, and the zygote with it.
+    lifeline = int(sys.argv[2])
+    threading.Thread(target=_watch, args=(lifeline,), daemon=True).start()
+
+    import torch
+
+    torch.set_num_threads(1)
+    with Court(course) as court:
+        while frame := read(requests):
+            request = json.loads(frame)
+
+            def tell(task):
+                write(answers, {"task": task})
+
+            verdict = court.judge(request["job"], request["failed"], tell)
+            write(answers, {"verdict": verdict})
+
+
+def _watch(lifeline):
+    os.read(lifeline, 1)
+    os._exit(1)
+
+
+def read(descriptor: int) -> bytes:
+    """A frame; nothing at the end."""
+    with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as stream:
+        head = _exactly(stream, 8)
+        return head and _exactly(stream, *struct.unpack(">Q", head))
+
+
+def _exactly(stream, size):
+    data = bytearray()
+    while len(data) < size:
+        more = stream.read(size - len(data))
+        if not more:
+            return b""
+        data += more
+    return bytes(data)
+
+
+def write(descriptor: int, message: dict) -> None:
+    """A frame."""
+    data = json.dumps(message).encode()
+    view = memoryview(struct.pack(">Q", len(data)) + data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+class Court:
+    """A zygote, and the libraries that learners may import."""
+
+    def __init__(self, course: Path):
+        self.course = course
+        self.folder = tempfile.TemporaryDirectory(prefix="judge-")
+        self.place = Path(self.folder.name)
+        self.place.chmod(0o755)  # another user's process reads in it
+        for name in ("scratch", "libraries"):
+            (self.place / name).mkdir()
+        for name in PROGRAM:
+            copy = self.place / "program" / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(Path(__file__).parents[2] / name, copy)
+        self.libraries = {}
+        self.zygote = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.zygote is not None:
+            self.zygote.close()
+        self.folder.cleanup()
+
+    def judge(self, job: dict, failed: list[str], tell) -> dict:
+        """The verdict on a job."""
+        try:
+            return _Case(self, job, failed, tell).judge()
+        except (ConnectionError, TimeoutError):  # the zygote is lost
+            self.zygote.close()
+            self.zygote = None
+            return _Case(self, job, failed, tell).judge()
+
+    def ready(self):
+        """The zygote, started where there is none."""
+        from course.grading import proxies
+
+        if self.zygote is None:
+            self.zygote = proxies.Zygote(
+                self.place / "program",
+                self.place / "scratch",
+                [self.place / "libraries"],
+            )
+        return self.zygote
+
+    def library(self, absent: list[str]) -> str:
+        """A folder with `lib` and the test kit, without the absent modules."""
+        key = tuple(absent)
+        if key not in self.libraries:
+            folder = self.place / "libraries" / str(len(self.libraries))
+            hidden = {Path(*name.split(".")).with_suffix(".py") for name in absent}
+
+            def ignored(place, names):
+                here = Path(place).relative_to(self.course)
+                return [n for n in names if n == "__pycache__" or here / n in hidden]
+
+            shutil.copytree(self.course / "lib", folder / "lib", ignore=ignored)
+            (folder / "course").mkdir()
+            for name in KIT:
+                shutil.copyfile(self.course / name, folder / name)
+            self.libraries[key] = str(folder)
+        return self.libraries[key]
+
+
+class _Case:
+    """One job; `ask` is for the proxies of the exercise that is being judged."""
+
+    def __init__(self, court, job, failed, tell):
+        from course import check
+        from course.exercises import canonical
+        from course.grading import proxies
+
+        self.proxies, self.check = proxies, check
+        self.court, self.job, self.tell = court, job, tell
+        self.cells = job["cells"]
+        self.limits = job["limits"]
+        self.left = sum(self.limits["seconds"].values()) + self.limits["cell_seconds"]
+        self.places = {c["id"]: i for i, c in enumerate(self.cells)}
+        self.answer = {
+            c["task"]: i for i, c in enumerate(self.cells) if c["kind"] == "answer"
+        }
+        self.settled = dict.fromkeys(failed, ("grader error", FAILED))
+        for task, index in self.answer.items():
+            cell = self.cells[index]
+            if canonical.is_stub(cell["source"], cell["stub"]):
+                self.settled.setdefault(task, ("not attempted", "not attempted"))
+        self.functions, self.data = _names(
+            cell["stub"] for cell in self.cells if cell["kind"] == "answer"
+        )
+        self.given = {"__name__": "__main__"}
+        for name in self.functions:
+            target = proxies.Reference("name", name)
+            self.given[name] = type(name, (proxies.Remote,), {})(self, target)
+        check.probe = self.probe
+        self.line = self.exercise = None
+        self.next = 0
+        self.deaths, self.raised, self.notes = {}, {}, []
+        self.checks, self.errors, self.seconds = {}, {}, {}
+
+    def judge(self):
+        begun = time.monotonic()
+        groups = self.groups()
+        try:
+            for index, cell in enumerate(self.cells):
+                if cell["kind"] == "given":
+                    self.give(cell)
+                elif index in groups:
+                    self.tell(cell["task"])
+                    self.judge_exercise(cell["task"], groups[index])
+        finally:
+            self.stop()
+        self.note()
+        return self.verdict(time.monotonic() - begun)
+
+    def groups(self):
+        """The tests that follow each other, by the index of the first."""
+        found = {}
+        for task, group in itertools.groupby(
+            enumerate(self.cells),
+            lambda each: each[1]["task"] if each[1]["kind"] == "test" else None,
+        ):
+            if task is not None:
+                indices = [index for index, _ in group]
+                found[indices[0]] = indices
+        return found
+
+    def give(self, cell):
+        """Run given code here too, for the tests. What fails here, since it needs a
+        value of the learner's, is not there for a test.
+        """
+        try:
+            execute(cell["source"], cell["id"], self.given)
+        except Exception as error:
+            self.errors[cell["id"]] = f"{type(error).__name__}: {error}"
+
+    def ask(self, *request):
+        """Of the exercise that is being judged."""
+        if self.exercise is None:
+            raise self.proxies.Author("given code calls an answer at top level")
+        return self.exercise.ask(*request)
+
+    def probe(self, function):
+        """What stands for a probe here; in plain Jupyter it is the function itself."""
+        name = function.__code__.co_filename[1:-1]
+        return self.proxies.Probe(
+            self, function, self.cells[self.places[name]]["source"]
+        )
+
+    # The learner's side
+
+    def judge_exercise(self, task, indices):
+        if task not in self.settled:
+            try:
+                self.advance(indices[0])
+                if task not in self.settled:
+                    limit = self.limits["seconds"][task]
+                    self.exercise = self.proxies.Exercise(
+                        self.line, min(limit, self.left), limit
+                    )
+            except self.proxies.Ended as ended:
+                self.settled[task] = ended.status, ended.text
+        for index in indices:
+            cell = self.cells[index]
+            if task in self.settled:
+                status, text = self.settled[task]
+                self.checks[cell["id"]] = (0.0, status, text, False)
+            else:
+                self.checks[cell["id"]] = self.test(cell)
+        if self.exercise is not None:
+            self.leave(task, last=indices[-1])
+
+    def leave(self, task, last):
+        """The end of an exercise's process; its main line goes on if it can."""
+        exercise, self.exercise = self.exercise, None
+        exercise.close()
+        self.seconds[task] = self.seconds.get(task, 0) + exercise.seconds
+        self.left -= exercise.seconds
+        more = any(cell["kind"] == "test" for cell in self.cells[last + 1 :])
+        late = exercise.ended and exercise.ended.status == "timed out"
+        if not more or late or (self.line.busy and self.line.join() is None):
+            self.stop()
+
+    def stop(self):
+        if self.line is not None:
+            self.line.close()
+            self.line = None
+
+    def advance(self, index):
+        """Bring the main line to a cell: where it died before, the stub runs."""
+        while self.line is None or self.next < index:
+            if self.left <= 0:
+                raise self.proxies.Ended(
+                    "timed out", "the notebook has used up the time of all exercises"
+                )
+            if self.line is None:
+                self.begin()
+            cell = self.cells[self.next]
+            source = self.source(self.next)
+            begun = time.monotonic()
+            try:
+                if source is not None and self.next < index:
+                    seconds = min(self.limits["cell_seconds"], self.left)
+                    told = self.line.run(cell, source, seconds)
+                    if not self.deaths.get(self.next):
+                        self.raised[self.next] = told
+                self.next += self.next < index
+            except self.proxies.Ended as ended:
+                self.deaths[self.next] = self.deaths.get(self.next, 0) + 1
+                outcome = ended.status, ended.text
+                if cell["kind"] == "answer":
+                    self.settled.setdefault(cell["task"], outcome)
+                elif self.deaths[self.next] == 1:
+                    text = f"{label(cell)}: {ended.text}; left out"
+                    self.notes.append({"code": "cell-died", "text": text})
+                self.stop()
+            self.left -= time.monotonic() - begun
+
+    def begin(self):
+        setup = {
+            "library": self.court.library(self.job["absent"]),
+            "absent": self.job["absent"],
+            "answers": sorted(self.functions | self.data),
+        }
+        policy = {"memory": self.limits["memory"], "seconds": int(self.left) + 10}
+        given = [c["source"] for c in self.cells if c["kind"] == "given"]
+        channels = 1 + len(self.groups())
+        self.line = self.proxies.Line(
+            self.court.ready(), setup, policy, preload(given), channels
+        )
+        self.next = 0
+
+    def source(self, index):
+        """What of a cell runs in the main line: after a death its stub or nothing."""
+        cell = self.cells[index]
+        died = self.deaths.get(index, 0)
+        if cell["kind"] == "test" or died > (cell["kind"] == "answer"):
+            return None
+        return cell["stub"] if died else cell["source"]
+
+    # The tests
+
+    def test(self, cell):
+        """Run a test: (points, status, what the learner reads, in a hidden part)."""
+        os.environ["COURSE_SEED"] = self.job["seeds"][cell["task"]]
+        of = float(cell["points"])
+        try:
+            names = dict(self.given)
+            for name in self.data:
+                names[name] = self.ask("get", self.proxies.Reference("name", name))
+            value = execute(cell["source"], cell["id"], names)
+            points = of if value is None else value
+            if type(points) is not float or not 0 <= points <= of:
+                raise self.proxies.Author(f"{value!r} is no score from 0 to {of:g}")
+        except self.proxies.Ended as ended:
+            self.settled[cell["task"]] = ended.status, ended.text
+            return 0.0, ended.status, ended.text, False
+        except BaseException as error:
+            return 0.0, *self.failure(cell, error)
+        if points == of:
+            return of, "passed", "", False
+        return points, "wrong", f"{points:g} of {of:g} points", False
+
+    def failure(self, cell, error):
+        """What a test's exception says: (status, what the learner reads, hidden)."""
+        from course.exercises.source import HIDDEN, region
+
+        filename = f"<{cell['id']}>"
+        places = traceback.extract_tb(error.__traceback__)
+        lines = [p.lineno for p in places if p.filename == filename]
+        hidden = any(line - 1 in region(cell["source"], HIDDEN) for line in lines)
+        raised = self.raised.get(self.answer[cell["task"]])
+        match error:
+            case self.proxies.LearnerError() | self.proxies.Refused() if raised:
+                # An answer cell that raises is the first thing to mend.
+                return *self.explain(raised, cell["task"]), hidden
+            case self.proxies.LearnerError():
+                return *self.explain(error.told, cell["task"]), hidden
+            case self.proxies.Refused():
+                text = str(error)
+                if not text.startswith("class "):
+                    return "wrong", f"answer too large: {text}", hidden
+                return "wrong", f"your function returned {text}", hidden
+            case self.check.Wrong():
+                return "wrong", error.outline if hidden else str(error), hidden
+            case AssertionError():
+                return "wrong", str(error) or "a check failed", hidden
+            case Exception() if not isinstance(error, (self.proxies.Author, *MISTAKES)):
+                learned = self.functions | self.data
+                if lines and touches(cell["source"], learned, lines[-1]):
+                    what = self.check.describe(self.exercise.last, values=not hidden)
+                    text = f"the test cannot use what your function returned: {what}"
+                    if not hidden:
+                        text += f"\n{type(error).__name__}: {error}"
+                    return "wrong", text, hidden
+        self.errors[cell["id"]] = "".join(traceback.format_exception(error))
+        return "grader error", FAILED, hidden
+
+    def explain(self, told, task):
+        """A learner's own exception: the status, and their own line in words."""
+        if told["base"] == "SystemExit" or told["type"] == "SystemExit":
+            return "crashed", "your code called sys.exit"
+        no_memory = any(words in told["text"] for words in NO_MEMORY)
+        if told["base"] == "MemoryError" or no_memory:
+            size = self.limits["memory"] / 2**30
+            return "crashed", f"your code used more than {size:g} GiB of memory"
+        lines = []
+        for name, number in reversed(told["frames"]):
+            cell = self.cells[self.places[name]] if name in self.places else None
+            # The text of the line is the job's, not what its process claims.
+            text = (cell["source"].split("\n") if cell else [])[number - 1 : number]
+            if cell and cell["kind"] in ("answer", "own") and number > 0 and text:
+                shown = self.proxies.escaped(text[0].strip())
+                lines.append(f"{label(cell, task)}, line {number}: {shown}")
+                break
+        lines.append(f"{told['type']}: {told['text']}".removesuffix(": "))
+        if told["type"] == "NameError":
+            lines[-1] += " when the notebook is run from the top"
+        return "wrong", "\n".join(lines)
+
+    def note(self):
+        """What cells raised that no exercise speaks of; it costs nothing by itself."""
+        for index, told in sorted(self.raised.items()):
+            cell = self.cells[index]
+            if told is None or cell["kind"] == "answer":
+                continue
+            _, text = self.explain(told, None)
+            text = f"{label(cell)}: {text}"
+            self.notes.append({"code": "cell-raised", "text": text})
+
+    # The verdict
+
+    def verdict(self, seconds):
+        exercises = {}
+        for cell in self.cells:
+            if cell["kind"] != "test":
+                continue
+            points, status, message, hidden = self.checks[cell["id"]]
+            of = exercises.setdefault(cell["task"], {"status": "passed", "message": ""})
+            # The first that failed; a failure of the grader's before all.
+            worse = status == "grader error" != of["status"]
+            if worse or (of["status"] == "passed" != status):
+                of |= {"status": status, "message": message}
+            of.setdefault("checks", {})[cell["id"]] = {
+                "points": points,
+                "of": float(cell["points"]),
+                "status": status,
+                "message": message,
+                "hidden": hidden,
+            }
+        return {
+            "schema": SCHEMA,
+            "verdict": {
+                "lesson": self.job["lesson"],
+                "content": self.job.get("content") or content(self.cells),
+                "exercises": exercises,
+                "notes": self.notes,
+                "seeds": {
+                    task: hashlib.sha256(seed.encode()).hexdigest()[:16]
+                    for task, seed in self.job["seeds"].items()
+                },
+                "versions": self.job.get("versions", {}),
+            },
+            "run": {
+                "seconds": round(seconds, 4),
+                "tasks": {task: round(each, 4) for task, each in self.seconds.items()},
+                "limits": self.limits,
+                "cached": False,
+                # For the instructor only: they may quote tests.
+                "errors": self.errors,
+            },
+        }
+
+
+def execute(source: str, name: str, names: dict):
+    """Run trusted code; the value of its last expression."""
+    filename = f"<{name}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
+    tree = ast.parse(source)
+    last = None
+    if tree.body and isinstance(tree.body[-1], ast.Expr):
+        last = ast.Expression(tree.body.pop().value)
+    exec(compile(tree, filename, "exec"), names)
+    return last and eval(compile(last, filename, "eval"), names)
+
+
+def preload(sources: list[str]) -> list[str]:
+    """What given code imports, without the course's own modules."""
+    names = set()
+    for node in itertools.chain(*(ast.walk(ast.parse(source)) for source in sources)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return sorted(name for name in names if name.split(".")[0] not in ("lib", "course"))
+
+
+def content(cells: list[dict]) -> str:
+    """A hash of the learner's cells."""
+    mine = [[c["id"], c["source"]] for c in cells if c["kind"] in ("own", "answer")]
+    return hashlib.sha256(json.dumps(mine).encode()).hexdigest()
+
+
+def label(cell: dict, task: str | None = None) -> str:
+    """A cell in words."""
+    if cell["kind"] == "answer":
+        return "your answer" if cell["task"] == task else f"your answer {cell['task']}"
+    if cell["kind"] == "own":
+        from course.grading.proxies import escaped
+
+        first = (cell["source"].strip().splitlines() or [""])[0]
+        return f"a cell of your own ({escaped(first, 40)})"
+    return f"the {cell['kind']} cell {cell['id']}"
+
+
+def touches(source: str, learned: set[str], line: int) -> bool:
+    """Whether the statement at a line of a test uses what came from the learner.
+
+    It follows names through assignments, loops and the test's own functions, and errs
+    towards yes.
+    """
+    tree = ast.parse(source)
+    learned = set(learned)
+    functions = {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+    size = None
+    while size != len(learned):
+        size = len(learned)
+        for node in ast.walk(tree):
+            match node:
+                case ast.Assign(targets=targets, value=value):
+                    pass
+                case ast.AugAssign(target=target, value=value):
+                    targets = [target]
+                case ast.AnnAssign(target=target, value=value):
+                    targets = [target]
+                case ast.NamedExpr(target=target, value=value):
+                    targets = [target]
+                case ast.For(target=target, iter=value):
+                    targets = [target]
+                case ast.comprehension(target=target, iter=value):
+                    targets = [target]
+                case ast.Call(func=ast.Name(id=name)) if name in functions:
+                    value = ast.Tuple([*node.args, *(k.value for k in node.keywords)])
+                    targets = [functions[name].args]
+                case ast.FunctionDef():
+                    value, targets = node, [ast.Name(node.name)]
+                case _:
+                    continue
+            if value is not None and _mentions(value, learned):
+                learned |= set().union(*map(_bound, targets))
+    blocks = ("body", "orelse", "finalbody", "handlers")
+    inner = None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt) and node.lineno <= line <= node.end_lineno:
+            inner = node
+    if inner is None:
+        return False
+    parts = [v for name, v in ast.iter_fields(inner) if name not in blocks]
+    if not hasattr(inner, "body"):
+        parts = [inner]
+    flat = itertools.chain(*(p if isinstance(p, list) else [p] for p in parts))
+    return any(isinstance(p, ast.AST) and _mentions(p, learned) for p in flat)
+
+
+def _mentions(node, names):
+    return any(isinstance(n, ast.Name) and n.id in names for n in ast.walk(node))
+
+
+def _bound(node):
+    return {
+        n.arg if isinstance(n, ast.arg) else n.id
+        for n in ast.walk(node)
+        if isinstance(n, ast.arg | ast.Name)
+    }
+
+
+def _names(stubs):
+    """What answer cells define: (functions and classes, data)."""
+    functions, data = set(), set()
+    for node in itertools.chain(*(ast.parse(stub).body for stub in stubs)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            functions.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            data |= set().union(*map(_bound, targets))
+    return functions, data - functions
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""The process that learners' processes are forked from: torch is loaded once.
+
+A program of its own, started by the judge with an empty environment from a folder that
+holds nothing but what it needs, so that nothing of a test, a solution or a key was ever
+in its memory or reach. It runs no learner code and no parallel operation (a fork of a
+process with threads can hang). It trusts the judge, whose requests arrive over a socket
+as JSON, with descriptors beside them:
+
+{"do": "fork", "preload": [modules], "setup": see `learner.serve`, "policy": what of
+`sandbox.Policy` is not the default} with the sockets of a learner's process, answered
+by {"pid"}; {"do": "end", "scratch"} ends every process that came of a fork, answered by
+{}. When the judge is gone, all ends.
+
+Arguments: the descriptor of the judge's socket, the folder under which learners'
+scratch folders lie, and what they may read beside the interpreter's own files.
+"""
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+PRELOADED = (
+    *("numpy", "torch", "jaxtyping", "einops"),
+    # The first backward pass imports it, with sympy: half a second.
+    "torch.fx.experimental.symbolic_shapes",
+)
+PROGRAM = Path(__file__).resolve().parents[2]
+
+
+def main() -> None:
+    """Serve the judge until it is gone."""
+    descriptor, scratch, *readable = sys.argv[1:]
+    sys.path.insert(0, str(PROGRAM))
+    from course.grading import sandbox
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the judge's to handle
+    sandbox.prepare([PROGRAM, *map(Path, readable)], Path(scratch))
+    judge = socket.socket(fileno=int(descriptor))
+    _load([*PRELOADED, "course.grading.learner"])
+    gc.collect()
+    gc.freeze()
+    judge.send(b"{}")
+    while True:
+        request, descriptors, _, _ = socket.recv_fds(judge, 2**20, 128)
+        if not request:
+            break
+        request = json.loads(request)
+        if request["do"] == "end":
+            sandbox.sweep(Path(request["scratch"]))
+            judge.send(b"{}")
+            continue
+        if _load(request["preload"]):
+            gc.freeze()
+        pid = os.fork()
+        if not pid:
+            try:
+                _become_learner(request, descriptors)
+            finally:  # whatever happens, this copy of the loop does not go on
+                os._exit(1)
+        for each in descriptors:
+            os.close(each)
+        judge.send(json.dumps({"pid": pid}).encode())
+
+
+def _load(names):
+    """Import what is there of `names`; whether there was anything new."""
+    new = [name for name in names if name not in sys.modules]
+    for name in new:
+        # What is missing is reported by the cell that imports it.
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    return bool(new)
+
+
+def _become_learner(request, descriptors):
+    from course.grading import learner, sandbox
+    from course.grading.wire import Channel
+
+    channels = [Channel(socket.socket(fileno=number)) for number in descriptors]
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    setup = request["setup"]
+    policy = sandbox.Policy(
+        read=(*sandbox.libraries(), Path(setup["library"])),
+        write=Path(setup["scratch"]),
+        **request["policy"],
+    )
+    sandbox.enter(policy, keep=descriptors)
+    learner.serve(channels, setup)
+
+
+if __name__ == "__main__":
+    main()
