@@ -155,6 +155,8 @@ class _Batch:
         self.report = Report(submissions=len(folders))
         # Of each submission, the lessons that are not judged yet.
         self.waiting: dict[str, set[str]] = {}
+        # What the gradebook said before it was voided, by student.
+        self.before: dict[str, dict] = {}
 
     def run(self) -> Report:
         found = self._files()
@@ -224,7 +226,7 @@ class _Batch:
                 if verdict["verdict"] != item.old["verdict"]:
                     work.store().save(student, lesson, verdict)
         if todo:
-            self.gradebook.void(self.part, student)
+            self.before[student] = self.gradebook.void(self.part, student)
         return todo
 
     def _work(self, student, lesson, reading) -> work.Work:
@@ -296,7 +298,8 @@ class _Batch:
             return
         writer.place(folder, files)
         pairs = {name: (writer.node(nodes[name]), graded[name]) for name in nodes}
-        self.gradebook.record(self.part, student, pairs, when)
+        before = self.before.pop(student, {})
+        self.gradebook.record(self.part, student, pairs, when, before)
         self.report.recorded += 1
 
     def _count(self, student, exercise, verdict):

@@ -44,13 +44,15 @@ def _read(path: Path) -> bytes:
         raise
     except OSError as error:
         raise CourseError(f"{path}: {error.strerror}; the key is a file") from error
-    with open(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise CourseError(f"{path} is not a file")
         if status.st_mode & 0o077 or status.st_uid not in (os.geteuid(), os.getuid()):
             raise CourseError(f"others can read {path}: own it, and `chmod 600` it")
-        data = file.read(SIZE + 1)
+        data = os.read(descriptor, SIZE + 1)
+    finally:
+        os.close(descriptor)
     if len(data) != SIZE:
         raise CourseError(
             f"{path} is damaged: restore it from a backup, or delete it and grade "

@@ -145,16 +145,17 @@ class JudgedExporter(NotebookExporter):
         return output
 
     def _read(self, path, names):
-        part, name, owner = names["assignment"], names["notebook"], names["student"]
+        part, name = names["assignment"], names["notebook"]
         if path not in _run.files:
             raise CourseError(
                 f"{path} did not pass the intake: nbgrader_config.py must set "
                 "c.Autograde.pre_convert_hook"
             )
-        # nbgrader has given a missing notebook its 0 by now; this one may only have
-        # had another name.
-        with writer.Writer() as gradebook:
-            gradebook.void(part, owner, name)
+        if _run.left == len(_run.files):
+            # nbgrader has given notebooks that it does not find a final 0 by now:
+            # they may have another name, and are not judged yet.
+            with writer.Writer() as gradebook:
+                gradebook.void(part, names["student"])
         exercise = jobs.exercise(f"{part}/{name}")
         return exercise, submission.read(exercise, _run.files[path])
 

@@ -163,13 +163,13 @@ class Writer:
                         f"{each.lesson} is not in the gradebook as it is now: {todo}"
                     )
 
-    def void(self, part: str, student: str, notebook: str | None = None) -> dict:
-        """Take back all that the autograder said of a submission, or of one notebook
-        in it: what is cut short now leaves "needs grading", never an old score.
-        Returns what was there, as `wipe`."""
+    def void(self, part: str, student: str) -> dict:
+        """Take back all that the autograder said of a submission: what is cut short
+        now leaves "needs grading", never an old score. Returns what was there, as
+        `wipe`."""
         with self.transaction() as gradebook:
             submission = _submission(gradebook, part, student)
-            return {} if submission is None else wipe(submission, notebook)
+            return {} if submission is None else wipe(submission)
 
     def is_current(
         self, part: str, student: str, found: dict[str, dict], timestamp: str | None
@@ -199,8 +199,10 @@ class Writer:
         student: str,
         graded: dict[str, tuple[dict, dict]],
         timestamp: str | None,
+        before: dict,
     ) -> None:
-        """Record a submission: by notebook, the graded notebook and its verdict."""
+        """Record a submission: by notebook, the graded notebook and its verdict;
+        `before` is what `void` returned where that was called for this submission."""
         with self.transaction() as gradebook:
             gradebook.update_or_create_student(student)
             when = {"timestamp": timestamp} if timestamp else {}
@@ -210,7 +212,7 @@ class Writer:
                 submission = gradebook.update_or_create_submission(
                     part, student, **when
                 )
-            before = wipe(submission)
+            before = wipe(submission) | before
             gradebook.db.commit()
             for name, (node, verdict) in graded.items():
                 resources = {
@@ -284,15 +286,11 @@ def _submission(gradebook: Gradebook, part: str, student: str):
 MARKED = ("grader error", "not gradable")
 
 
-def wipe(
-    submission: SubmittedAssignment, only: str | None = None
-) -> dict[tuple[str, str], tuple]:
-    """Void automatic scores and comments, of one notebook or all; manual ones stay.
-    Returns the scores that were there, by notebook and test."""
+def wipe(submission: SubmittedAssignment) -> dict[tuple[str, str], tuple]:
+    """Void a submission's automatic scores and comments; manual ones stay. Returns the
+    scores that were there, by notebook and test."""
     before = {}
     for notebook in submission.notebooks:
-        if only not in (None, notebook.name):
-            continue
         notebook.late_submission_penalty = None
         for grade in notebook.grades:
             here = notebook.name, grade.name

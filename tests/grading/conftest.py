@@ -53,21 +53,28 @@ def classroom(template, tmp_path, monkeypatch):
     jobs.forget()
 
 
+@pytest.fixture(scope="session")
+def trace(tmp_path_factory):
+    """Where the fake judge notes its calls; workers inherit it when they start."""
+    folder = tmp_path_factory.mktemp("calls")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FAKE_JUDGE_CALLS", str(folder))
+        yield folder
+
+
 @pytest.fixture
-def calls(tmp_path, monkeypatch):
-    """What the judge was asked, in order: "<content> <tasks>"."""
-    folder = tmp_path / "calls"
-    folder.mkdir()
-    monkeypatch.setenv("FAKE_JUDGE_CALLS", str(folder))
+def calls(trace, measured):
+    """What the judge was asked in this test, in order: "<content> <tasks>"."""
+    before = set(trace.iterdir())
 
     def read():
-        return [path.read_text() for path in sorted(folder.iterdir())]
+        return [path.read_text() for path in sorted(set(trace.iterdir()) - before)]
 
     return read
 
 
 @pytest.fixture(scope="session")
-def judges():
+def judges(trace):
     """Workers with the fake judge, kept from test to test."""
     import fake_judge
 
@@ -75,3 +82,14 @@ def judges():
 
     with Judges(2, fake_judge.judge_one) as workers:
         yield workers
+
+
+@pytest.fixture
+def measured(classroom, judges):
+    """The reference is timed already, so that `calls` shows what learners cost."""
+    import room
+
+    from course.grading import jobs, work
+
+    for exercise in jobs.part(room.PART):
+        work.limits(exercise, judges, "base")
