@@ -25,6 +25,7 @@ neighbours, since the zygote reads it from a file.
 import contextlib
 import ctypes
 import errno
+import functools
 import json
 import os
 import platform
@@ -32,6 +33,7 @@ import shutil
 import signal
 import stat
 import struct
+import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -40,9 +42,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-try:
+if __package__:
     from course.grading import sandbox_calls as calls
-except ImportError:  # `python -I zygote.py`: the course is not on the path
+else:  # read from a file by a zygote, which put this folder on its path
     import sandbox_calls as calls
 
 MIB = 2**20
@@ -54,6 +56,7 @@ FIRST_UID, NOBODY = 900_000_000, 65534
 MACHINE = ("/proc/cpuinfo", "/sys/devices/system/cpu")
 DEVICES = ("/dev/null", "/dev/urandom")
 DESCRIPTORS = 128
+LEAST_LANDLOCK = 3  # the first that refuses to truncate
 
 # From the kernel's headers.
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NAME, PR_GET_NAME = 1, 4, 15, 16
@@ -147,6 +150,119 @@ def kill_all(pid: int) -> None:
     _kill_below(pid)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+def level() -> str:
+    """How well learners' processes are shut in here, tried out once a process.
+
+    "full": everything below, and in namespaces nothing else exists. "base": every
+    canary was denied. "weak": a layer is missing or a canary was not denied; `report`
+    says which. "none": there is no sandbox, or torch does not work in it; then neither
+    `prepare` nor `enter` may be called.
+    """
+    return report()["level"]
+
+
+@functools.cache
+def report() -> dict:
+    """What was tried in throw-away processes, and what came of it.
+
+    {"level", "layers": {"limits" | "landlock" | "seccomp" | "namespaces": what is
+    there}, "canaries": {name: "denied: ..." | "ALLOWED: ..." | "failed: ..."},
+    "failed": [the names of those that were not denied, or "gradient"], "error": why
+    there are no canaries}. It takes some seconds, most of them to import torch.
+    """
+    layers = {
+        "limits": "in force" if sys.platform == "linux" else "absent",
+        "landlock": f"version {landlock_abi()}" if landlock_abi() else "absent",
+        "seccomp": "in force" if platform.machine() in _MACHINES else "absent",
+        "namespaces": "absent",
+    }
+    said = {"level": "none", "layers": layers, "canaries": {}, "failed": []}
+    try:
+        weak = landlock_abi() < LEAST_LANDLOCK or platform.machine() not in _MACHINES
+        found = try_out(weak=weak)
+    except SandboxError as error:
+        return said | {"error": str(error)}
+    layers["namespaces"] = "in force" if found["namespaces"] else "absent"
+    canaries = found["canaries"]
+    failed = [
+        name
+        for name, what in canaries.items()
+        if not what.startswith(("denied", "works"))
+    ]
+    if canaries.get("gradient") != "works":
+        reached = "none"
+    elif failed or weak:
+        reached = "weak"
+    else:
+        reached = "full" if found["namespaces"] else "base"
+    return said | {"level": reached, "canaries": canaries, "failed": failed}
+
+
+def try_out(
+    *, namespaces: bool = True, weak: bool = False, without: Iterable[str] = ()
+) -> dict:
+    """Let `sandbox_probe` try everything in processes of its own; what it found.
+
+    `without` leaves out layers ("landlock", "seccomp", "limit"): for the tests, which
+    show that the canaries notice.
+
+    Raises:
+        SandboxError: it did not come to an end.
+    """
+    from course.paths import root, state
+
+    uid = _free_uid(None) if os.geteuid() == 0 else os.getuid()
+    with tempfile.TemporaryDirectory(prefix="canary-") as folder:
+        os.chmod(folder, 0o711)
+        scratch = Path(folder, "scratch")
+        scratch.mkdir()
+        # Of the learner's own user, so that not the owner but the sandbox refuses.
+        own = Path(folder, "own")
+        own.write_text("canary")
+        if os.geteuid() == 0:
+            os.chown(own, uid, uid)
+        secrets = {"gradebook": state(), "solutions": root() / "solutions"}
+        secrets |= {"course": root(), "home": Path.home(), "own": own}
+        job = {
+            "judge": os.getpid(),
+            "uid": uid,
+            "scratch": str(scratch),
+            "namespaces": namespaces,
+            "weak": weak,
+            "without": list(without),
+            "own": str(own),
+            "secrets": {
+                name: ["file" if path.is_file() else "folder", str(path)]
+                for name, path in secrets.items()
+            },
+            "planted": "canary-of-the-environment",
+        }
+        probe = Path(__file__).with_name("sandbox_probe.py")
+        environment = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        process = subprocess.Popen(
+            command([sys.executable, str(probe)]),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment | {"CANARY": job["planted"]},
+            start_new_session=True,
+        )
+        try:
+            out, err = process.communicate(json.dumps(job).encode(), timeout=120)
+        except subprocess.TimeoutExpired as error:
+            raise SandboxError("the canaries did not come to an end") from error
+        finally:
+            kill_all(process.pid)
+            process.wait()
+        if process.returncode:
+            *_, last = err.decode(errors="replace").strip().splitlines() or ["silence"]
+            raise SandboxError(f"the canaries broke off: {last}")
+        found = json.loads(out)
+        intact = own.exists() and own.read_text() == "canary"
+        found["canaries"]["intact"] = "denied: as it was" if intact else "ALLOWED"
+        return found
 
 
 # In the zygote
@@ -245,10 +361,15 @@ def sweep(write: Path | None = None) -> None:
         _remove(Path(write))
 
 
+def isolated() -> bool:
+    """Whether this zygote is in namespaces of its own."""
+    return _zygote is not None and _zygote.namespaces
+
+
 # In the learner's process
 
 
-def enter(policy: Policy, keep: Iterable[int] = ()) -> None:
+def enter(policy: Policy, keep: Iterable[int] = (), *, weak: bool = False) -> None:
     """Shut this process in, for good. Call it after the fork, before learner code.
 
     Descriptors other than 0, 1, 2 and `keep` are closed; the environment holds the
@@ -257,6 +378,9 @@ def enter(policy: Policy, keep: Iterable[int] = ()) -> None:
 
     What then still works on a channel in `keep`: read, write, send and recv without
     an address, poll. Not sendmsg or recvmsg: no descriptor is ever passed.
+
+    With `weak`, a kernel that lacks Landlock, or a machine without a filter, is put up
+    with: for an instructor who said so in words.
 
     Raises:
         SandboxError: a layer could not be put up. Then run nothing in this process.
@@ -289,8 +413,16 @@ def enter(policy: Policy, keep: Iterable[int] = ()) -> None:
     tempfile.tempdir = None
     _limit(policy, base, tasks)
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
-    _landlock(policy.read, write)
-    _seccomp(os.getpid())
+    if landlock_abi() >= LEAST_LANDLOCK or (weak and landlock_abi()):
+        _landlock(policy.read, write)
+    elif not weak:
+        raise SandboxError(
+            f"Landlock has version {landlock_abi()} here, {LEAST_LANDLOCK} is needed"
+        )
+    if platform.machine() in _MACHINES:
+        _seccomp(os.getpid())
+    elif not weak:
+        raise SandboxError(f"there is no seccomp filter for {platform.machine()}")
 
 
 def _limit(policy, base, tasks):
@@ -328,15 +460,13 @@ def landlock_abi() -> int:
     """The version of the kernel's Landlock; 0 if there is none."""
     if libc is None or platform.machine() not in _MACHINES:
         return 0
-    found = libc.syscall(_number("landlock_create_ruleset"), None, 0, 1)
+    found = libc.syscall(number("landlock_create_ruleset"), None, 0, 1)
     return max(found, 0)
 
 
 def _landlock(read, write):
     """From here on: read `read`, write `write`, no TCP, no signal to the outside."""
     abi = landlock_abi()
-    if not abi:
-        raise SandboxError("this kernel has no Landlock")
     rights = FS_ALL[min(abi, 5)]
     attributes = struct.pack("=Q", rights)
     if abi >= 4:
@@ -379,7 +509,7 @@ _FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)
 # TCGETS (isatty), TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX.
 _IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 _PRCTL = (PR_SET_NAME, PR_GET_NAME, PR_SET_VMA)
-_SHARED_ANONYMOUS, _GROWS_DOWN = 0x21, 0x100
+_SHARED_ANONYMOUS, GROWS_DOWN = 0x21, 0x100
 
 
 def _filter(pid: int) -> bytes:
@@ -436,7 +566,7 @@ def _filter(pid: int) -> bytes:
     on(
         "mmap",
         argument(3),
-        (_JUMP_BITS, _GROWS_DOWN, 2, 0),
+        (_JUMP_BITS, GROWS_DOWN, 2, 0),
         (_AND, _SHARED_ANONYMOUS),
         (_JUMP_EQUAL, _SHARED_ANONYMOUS, 0, 1),
         refuse,
@@ -465,8 +595,6 @@ def _filter(pid: int) -> bytes:
 
 def _seccomp(pid):
     """Put the filter over all threads of this process."""
-    if platform.machine() not in _MACHINES:
-        raise SandboxError(f"no seccomp filter for {platform.machine()}")
     program = ctypes.create_string_buffer(_filter(pid))
     length = (len(program) - 1) // 8
     header = struct.pack("@HP", length, ctypes.addressof(program))
@@ -895,13 +1023,14 @@ def _call(name, *arguments):
     """Call the kernel by number; raise SandboxError where it fails."""
     ctypes.set_errno(0)
     whole = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
-    result = libc.syscall(ctypes.c_long(_number(name)), *whole)
+    result = libc.syscall(ctypes.c_long(number(name)), *whole)
     if result < 0:
         raise SandboxError(f"{name}: {os.strerror(ctypes.get_errno())}")
     return result
 
 
-def _number(name):
+def number(name: str) -> int:
+    """The number of a system call on this machine."""
     for table in (calls.OWN, calls.FREE, calls.BOUND, calls.REFUSED):
         if name in table:
             return table[name][_MACHINES[platform.machine()][0]]
