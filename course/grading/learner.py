@@ -56,10 +56,15 @@ def serve(channels: list[Channel], setup: dict) -> None:
                 given |= {k: v for k, v in scope.items() if before.get(k) is not v}
             main.send(wire.encode(["ran", error]))
         else:
+            chance = random.getstate()
             pid = os.fork()
             channel = others[message[1]]
             if not pid:
                 try:
+                    for other in channels:
+                        if other is not channel:
+                            other.close()
+                    random.setstate(chance)  # Python draws another for every fork
                     answers = {n: scope[n] for n in setup["answers"] if n in scope}
                     visible = {"__name__": "__main__", **given, **answers}
                     _Exercise(channel, answers, visible).serve()

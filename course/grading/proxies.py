@@ -27,7 +27,7 @@ from course.grading.wire import Channel, Closed, Late, Reference, WireError
 
 LONGEST = 200  # characters of a learner's class names and messages
 MOST_BYTES = 2**30  # an exercise's answers, all together
-MOST_CALLBACKS = 10**5
+MOST_CALLBACKS = 20_000
 DEEPEST_CALLBACKS = 16
 GRACE = 1.0  # seconds in which a process that has no more to do must end
 START = 60.0  # seconds in which the zygote must be ready
