@@ -1,0 +1,133 @@
+"""`course export`: the gradebook's points as a table that a spreadsheet may open.
+
+Trusts the gradebook's numbers. Trusts no text in it: names and ids came from learners,
+and a spreadsheet takes a cell that begins with `=` for a program.
+
+`CsvExport` is a plugin for `nbgrader export` too. It has nbgrader's own columns and
+one more: the name under which the learner handed in.
+"""
+
+import csv
+import io
+import os
+import tempfile
+from pathlib import Path
+
+import click
+from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.plugins import ExportPlugin
+
+from course.grading.collect import submitted_as
+from course.grading.hygiene import visible
+from course.paths import CourseError, lessons, root, state
+
+COLUMNS = (
+    *("assignment", "duedate", "timestamp", "student_id", "last_name", "first_name"),
+    *("email", "raw_score", "late_submission_penalty", "score", "max_score"),
+    "submitted_as",
+)
+# Also as they are written in East Asian width, which some programs take for the same.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+def cell(value) -> str:
+    """A value as a spreadsheet's text; a number as it is."""
+    if value is None:
+        return ""
+    if isinstance(value, int | float):
+        return str(value)
+    text = str(value)
+    return f"'{visible(text)}" if text.startswith(FORMULA) else visible(text)
+
+
+def rows(gradebook: Gradebook, assignments=(), students=()) -> list[dict]:
+    """A row for each part and learner of the gradebook; no name means all."""
+    names = submitted_as()
+    found = []
+    for assignment in gradebook.assignments:
+        if assignments and assignment.name not in assignments:
+            continue
+        for student in gradebook.students:
+            if students and student.id not in students:
+                continue
+            row = {
+                "assignment": assignment.name,
+                "duedate": assignment.duedate,
+                "student_id": student.id,
+                "last_name": student.last_name,
+                "first_name": student.first_name,
+                "email": student.email,
+                "max_score": float(assignment.max_score),
+                "submitted_as": names.get(student.id, student.id),
+            }
+            row |= _scores(gradebook, assignment.name, student.id)
+            found.append(row)
+    return found
+
+
+def _scores(gradebook, assignment, student) -> dict:
+    try:
+        submission = gradebook.find_submission(assignment, student)
+    except MissingEntry:  # nothing handed in
+        return {"timestamp": "", **dict.fromkeys(COLUMNS[7:10], 0.0)}
+    raw, penalty = float(submission.score), submission.late_submission_penalty
+    return {
+        "timestamp": submission.timestamp,
+        "raw_score": raw,
+        "late_submission_penalty": penalty,
+        "score": max(0.0, raw - (penalty or 0)),
+    }
+
+
+def table(found: list[dict]) -> str:
+    """Rows as CSV."""
+    out = io.StringIO()
+    writer = csv.writer(out, quoting=csv.QUOTE_ALL)
+    writer.writerow(COLUMNS)
+    writer.writerows([cell(row[name]) for name in COLUMNS] for row in found)
+    return out.getvalue()
+
+
+def write(path: Path, text: str):
+    """Write the table whole or not at all, for its owner to read."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise CourseError(f"there is no folder {folder}")
+    descriptor, draft = tempfile.mkstemp(dir=folder, prefix=".draft-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        os.replace(draft, path)
+    except BaseException:
+        os.unlink(draft)
+        raise
+
+
+class CsvExport(ExportPlugin):
+    """nbgrader's table of grades, quoted, with no formula in it."""
+
+    def export(self, gradebook: Gradebook) -> None:
+        """Write the table to `--to`, else `grades.csv`."""
+        path = Path(self.to or "grades.csv")
+        chosen = [list(map(str, each)) for each in (self.assignment, self.student)]
+        write(path, table(rows(gradebook, *chosen)))
+        self.log.info("Exported grades to %s", path)
+
+
+@click.command("export")
+@click.argument("part", required=False)
+@click.option("--format", "form", type=click.Choice(["csv"]), default="csv")
+@click.option("--to", type=click.Path(path_type=Path, dir_okay=False))
+def export_command(part, form, to):
+    """Write the points of PART, or of all parts, as a table (grades.csv)."""
+    database = state().absolute() / "gradebook.db"
+    if not database.exists():
+        raise CourseError(f"there is no gradebook at {database}: grade first")
+    parts = sorted({lesson.split("/")[0] for lesson in lessons()})
+    if part and part not in parts:
+        raise CourseError(f"there is no part {part!r}; there is {', '.join(parts)}")
+    to = to or root() / "grades.csv"
+    with Gradebook(f"sqlite:///{database}") as gradebook:
+        found = rows(gradebook, [part] if part else ())
+    write(to, table(found))
+    click.echo(f"{len(found)} rows in {to}")
