@@ -7,20 +7,29 @@ the judge's own text if no kernel ran it: a kernel numbers the cells it runs.
 """
 
 import functools
+import glob
 import html
+import logging
 import re
 from pathlib import Path
 
+import click
 import jinja2
 from markupsafe import Markup
 from nbconvert.exporters import Exporter
-from nbgrader.preprocessors import NbGraderPreprocessor
+from nbgrader.converters import GenerateFeedback
+from nbgrader.converters.base import NbGraderException
+from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import GetGrades, NbGraderPreprocessor
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
+from tqdm import tqdm
 
 from course.exercises.source import HIDDEN
+from course.grading import writer
 from course.grading.hygiene import clean, clean_markdown, plain, visible
+from course.paths import CourseError, root
 
 BEGIN, END = (mark.removeprefix("### ") for mark in HIDDEN)
 FAILED = "A test failed here that the notebook does not show."
@@ -127,9 +136,17 @@ def page(nb, grades: dict) -> str:
     tests = [
         cell for cell in nb.cells if cell.metadata.get("nbgrader", {}).get("grade")
     ]
+    ungraded = {
+        cell.metadata.nbgrader["grade_id"]
+        for cell in tests
+        if any(
+            output.get("ename") == "grader error" for output in cell.get("outputs", ())
+        )
+    }
     return _template().render(
         cells=nb.cells,
         tests=tests,
+        ungraded=ungraded,
         name=visible(str(grades.get("notebook", ""))),
         score=float(grades.get("score") or 0),
         of=float(grades.get("max_score") or 0),
@@ -176,3 +193,54 @@ def as_mathml(formula: str, display: bool) -> str:
             found = None  # shown as it was written
     mathml = found[0] if found else f"<code>{html.escape(formula)}</code>"
     return f'<span class="math">{mathml}</span>' if display else mathml
+
+
+# The command
+
+PREPROCESSORS = [GetGrades, StripHidden, Clean]
+
+
+def write(part: str, student: str):
+    """Write the pages of one learner's submission, as `nbgrader generate_feedback`.
+
+    Raises:
+        NbGraderException: what was graded cannot be read, or is not in the gradebook.
+    """
+    configured = writer.config()
+    configured.GenerateFeedback.preprocessors = PREPROCESSORS
+    configured.GenerateFeedback.exporter_class = FeedbackExporter
+    configured.GenerateFeedback.force = True
+    configured.CourseDirectory.assignment_id = part
+    configured.CourseDirectory.student_id = glob.escape(student)
+    courses = CourseDirectory(config=configured)
+    converter = GenerateFeedback(coursedir=courses, config=configured)
+    # What it does every time is no news.
+    converter.log = logging.getLogger(__name__)
+    converter.log.setLevel(logging.ERROR)
+    converter.start()
+
+
+@click.command("feedback")
+@click.argument("part")
+@click.option("--student", "students", multiple=True, help="Of this learner only.")
+def feedback_command(part, students):
+    """Write a page for every graded notebook of PART, below grading/feedback."""
+    graded = root() / "grading" / "autograded"
+    found = sorted(path.parent.name for path in graded.glob(f"*/{glob.escape(part)}"))
+    missing = sorted(set(students) - set(found))
+    if missing or not found:
+        whose = f" of {', '.join(map(visible, missing))}" if missing else ""
+        raise CourseError(f"nothing{whose} is graded: run `course grade {part}`")
+    failed = []
+    chosen = sorted(students) or found
+    for student in tqdm(chosen, desc="feedback", unit="learner", delay=2):
+        try:
+            write(part, student)
+        except NbGraderException:
+            failed.append(student)
+    click.echo(f"feedback for {len(chosen) - len(failed)} learners in grading/feedback")
+    if failed:
+        raise CourseError(
+            f"no feedback for {', '.join(map(visible, failed))}: the reason is above; "
+            f"`course grade {part}` grades again what has changed"
+        )

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from click.testing import CliRunner
 from nbconvert.exporters import HTMLExporter
 
+from course import paths
 from course.exercises import proof
 from course.exercises.classroom import Classroom
 from course.exercises.source import HIDDEN, read
@@ -22,8 +24,10 @@ from course.grading.feedback import (
     FeedbackExporter,
     StripHidden,
     as_mathml,
+    feedback_command,
     visible_part,
 )
+from course.paths import CourseError
 
 V4 = nbformat.v4
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -157,6 +161,64 @@ def test_code_that_reads_otherwise_than_it_runs_is_shown_as_it_is():
     text = page_of(V4.new_code_cell("x = 1  # \u202e } \u2066 if admin"))
     assert "\u202e" not in text
     assert "⟨U+202E⟩" in text
+
+
+def test_what_the_grader_failed_at_has_no_points_yet():
+    error = V4.new_output("error", ename="grader error", evalue="x", traceback=["x"])
+    text = words(page_of(graded("x", error)))
+    assert "Score: 1.0 / 3.0, not all of it graded yet" in text
+    assert text.count("ot graded yet") == 2
+
+
+# The command, on what the judge graded
+
+
+@pytest.fixture
+def judged(classroom, judges, measured):
+    from course.grading import grade
+
+    classroom.submit("right", double="passed", triple="passed")
+    classroom.submit("half", double="half", triple="wrong")
+    classroom.submit("a+b(c).d", double="crashed", triple="timed out")
+    classroom.hand_in("cut", "first.ipynb", '{"cells": [{')
+    grade.run("arithmetic", [], judges, "base")
+    return classroom
+
+
+def feedback(room, student, lesson="first"):
+    path = room.folder / f"grading/feedback/{student}/arithmetic/{lesson}.html"
+    return path.read_text("utf-8")
+
+
+def test_the_command_writes_the_judges_words(judged):
+    run = CliRunner().invoke(feedback_command, ["arithmetic"])
+    assert run.exit_code == 0, run.output
+    assert "feedback for 4 learners" in run.output
+    assert "Score: 5.0 / 5.0" in words(feedback(judged, "right"))
+    assert "wrong: " in words(feedback(judged, "half"))
+    assert "crashed" in words(feedback(judged, "a+b(c).d"))
+    assert "not gradable: " in words(feedback(judged, "cut"))
+    for student in ("right", "half", "a+b(c).d", "cut"):
+        assert "HIDDEN" not in feedback(judged, student)
+        assert POLICY in feedback(judged, student)
+
+
+def test_the_command_renews_one_learners_pages(judged):
+    CliRunner().invoke(feedback_command, ["arithmetic"])
+    judged.manual("half", "test_triple", 1.5)
+    before = feedback(judged, "right")
+    run = CliRunner().invoke(feedback_command, ["arithmetic", "--student", "half"])
+    assert run.exit_code == 0, run.output
+    assert "Score: 1.5 / 2.0" in words(feedback(judged, "half"))
+    assert feedback(judged, "right") == before
+
+
+def test_what_is_not_graded_has_no_feedback(judged):
+    run = CliRunner().invoke(feedback_command, ["arithmetic", "--student", "nobody"])
+    assert isinstance(run.exception, CourseError)
+    assert "nothing of nobody is graded" in str(run.exception)
+    run = CliRunner().invoke(feedback_command, ["none"])
+    assert "run `course grade none`" in str(run.exception)
 
 
 # In a browser
@@ -317,6 +379,7 @@ def test_nbgraders_own_template_shows_it_harmlessly(visit, hostile, server):
 
 @pytest.fixture(scope="module")
 def source():
+    paths.root.cache_clear()  # the small course of the tests before is gone
     return read(LESSON)
 
 
