@@ -29,7 +29,6 @@ import functools
 import json
 import os
 import platform
-import shutil
 import signal
 import stat
 import struct
@@ -38,6 +37,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -314,6 +314,8 @@ def prepare(
     if child:
         _supervise(child, parent, reading)
     os.close(reading)
+    with contextlib.suppress(OSError):  # if memory is short, this goes first
+        Path("/proc/self/oom_score_adj").write_text("500")
     if dropping:
         _drop(uid, read, [Path(scratch)] if scratch else [])
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
@@ -407,6 +409,8 @@ def enter(policy: Policy, keep: Iterable[int] = (), *, weak: bool = False) -> No
     os.umask(0o077)
     _drop_capabilities()
     _die_with(os.getppid())
+    if not zygote.namespaces:
+        _prctl(PR_SET_DUMPABLE, 1)  # the supervisor looks at what it holds open
     _close_but({0, 1, 2, *keep})
     os.environ.clear()
     os.environ |= {"HOME": str(write), "TMPDIR": str(write)}
@@ -497,7 +501,6 @@ def _landlock(read, write):
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _KILL, _ERROR, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
 _LOAD, _JUMP_EQUAL, _JUMP_OVER, _JUMP_BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_AND = 0x54
 _NEWEST = 470  # numbers above are calls nobody here has read about
 _FORBIDDEN_CLONE = (
     CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID
@@ -509,7 +512,7 @@ _FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)
 # TCGETS (isatty), TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX.
 _IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 _PRCTL = (PR_SET_NAME, PR_GET_NAME, PR_SET_VMA)
-_SHARED_ANONYMOUS, GROWS_DOWN = 0x21, 0x100
+SHARED, GROWS_DOWN = 0x1, 0x100  # of mmap
 
 
 def _filter(pid: int) -> bytes:
@@ -562,16 +565,9 @@ def _filter(pid: int) -> bytes:
     # Its flags lie in memory, where no filter can see them.
     on("clone3", (_RETURN, _ERROR | errno.ENOSYS))
     on("clone", argument(0), (_JUMP_BITS, _FORBIDDEN_CLONE, 0, 1), refuse, allow)
-    # Shared anonymous memory and stacks that grow are not counted as data.
-    on(
-        "mmap",
-        argument(3),
-        (_JUMP_BITS, GROWS_DOWN, 2, 0),
-        (_AND, _SHARED_ANONYMOUS),
-        (_JUMP_EQUAL, _SHARED_ANONYMOUS, 0, 1),
-        refuse,
-        allow,
-    )
+    # Shared memory and stacks that grow are not counted as data; a file that is
+    # mapped, closed and removed is not counted as scratch.
+    on("mmap", argument(3), (_JUMP_BITS, SHARED | GROWS_DOWN, 0, 1), refuse, allow)
     on("fcntl", *only(1, _FCNTL))
     on("ioctl", *only(1, _IOCTL))
     on("prctl", *only(0, _PRCTL))
@@ -714,9 +710,13 @@ def _free_uid(uid):
 
 def _drop(uid, read, scratch):
     """Give up root. What only root may reach of `read` is mounted where all may."""
-    with contextlib.suppress(SandboxError):  # root of a container may not mount
+
+    def mount():
         _c("unshare", CLONE_NEWNS)
         _view(read, more=[Path("/proc"), *scratch])
+
+    if _succeeds(mount):  # root of a container may not
+        mount()
     try:
         os.setgroups([])
         try:
@@ -775,8 +775,10 @@ def _supervise(child, parent, limits):
             seen = signal.sigtimedwait(signals, TICK)
             if seen is not None and seen.si_signo != signal.SIGCHLD:
                 break
-        _kill_below(os.getpid(), reap=True)
+    except BaseException:
+        traceback.print_exc()
     finally:
+        _kill_below(os.getpid(), reap=True)
         os._exit(1)
 
 
@@ -787,25 +789,37 @@ def _exceeds(policy):
     held = sum(max(0, _anonymous(pid) - shared) for pid in learners)
     if held > policy["memory"] * 1.05:
         return True
-    return "write" in policy and _overfull(policy)
+    return "write" in policy and _overfull(policy, learners)
 
 
-def _overfull(policy):
-    """Whether a scratch folder on disk holds too much."""
-    count, size, folders = 0, 0, [policy["write"]]
-    while folders:
-        with (
-            contextlib.suppress(FileNotFoundError, PermissionError),
-            os.scandir(folders.pop()) as entries,
-        ):
-            for entry in entries:
-                count += 1
-                if count > policy["files"]:
-                    return True
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
+def _overfull(policy, learners):
+    """Whether a scratch folder on disk holds too much, with what was removed from it
+    and is still open.
+    """
+    removed = {}
+    for pid in learners:
+        with contextlib.suppress(OSError):  # it is gone
+            for name in os.listdir(f"/proc/{pid}/fd"):
                 with contextlib.suppress(FileNotFoundError):
-                    size += entry.stat(follow_symlinks=False).st_blocks * 512
+                    file = os.stat(f"/proc/{pid}/fd/{name}")
+                    if stat.S_ISREG(file.st_mode) and not file.st_nlink:
+                        removed[file.st_dev, file.st_ino] = file.st_blocks * 512
+    count, size, folders = len(removed), sum(removed.values()), [policy["write"]]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    count += 1
+                    if count > policy["files"]:
+                        return True
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    with contextlib.suppress(FileNotFoundError):
+                        size += entry.stat(follow_symlinks=False).st_blocks * 512
+        except FileNotFoundError:
+            continue
+        except OSError:  # a folder too deep or closed to look into hides something
+            return True
     return size > policy["scratch"]
 
 
@@ -996,14 +1010,35 @@ def _close_but(keep):
 
 
 def _remove(folder):
-    """Remove a learner's folder, whatever modes it was left with."""
-    if folder.exists():
-        os.chmod(folder, 0o700)
-        for here, folders, _ in os.walk(folder):
-            for name in folders:
-                if not os.path.islink(os.path.join(here, name)):
-                    os.chmod(os.path.join(here, name), 0o700)
-        shutil.rmtree(folder)
+    """Remove a learner's folder, whatever modes and depth it was left with."""
+    if not folder.exists():
+        return
+    os.chmod(folder, 0o700)
+    top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    moved = 0
+    while names := os.listdir(top):
+        for name in names:
+            if not _is_folder(name, top):
+                os.unlink(name, dir_fd=top)
+                continue
+            os.chmod(name, 0o700, dir_fd=top)
+            inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=top)
+            for below in os.listdir(inner):
+                if _is_folder(below, inner):  # up to the top: no path gets too long
+                    os.chmod(below, 0o700, dir_fd=inner)
+                    moved += 1
+                    os.rename(below, f"\n{moved}", src_dir_fd=inner, dst_dir_fd=top)
+                else:
+                    os.unlink(below, dir_fd=inner)
+            os.close(inner)
+            os.rmdir(name, dir_fd=top)
+    os.close(top)
+    os.rmdir(folder)
+
+
+def _is_folder(name, place):
+    mode = os.stat(name, dir_fd=place, follow_symlinks=False).st_mode
+    return stat.S_ISDIR(mode)
 
 
 def _prctl(option, value):

@@ -353,9 +353,12 @@ def _fork_with(flags):
 def uncounted_memory(job):
     """No memory that the limit on data does not count."""
     shared = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS
+    Path("mapped").write_bytes(bytes(4096))
+    file = os.open("mapped", os.O_RDWR)
     grows = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | sandbox.GROWS_DOWN
     return refused(
         ("shared anonymous", lambda: mmap.mmap(-1, MIB, flags=shared)),
+        ("a shared file", lambda: mmap.mmap(file, 4096)),
         ("a second stack", lambda: mmap.mmap(-1, MIB, flags=grows)),
         ("a file in memory", lambda: os.memfd_create("canary")),
         ("/dev/zero", lambda: _read("/dev/zero")),
@@ -496,6 +499,20 @@ def disk_bomb():
     return "ALLOWED: 40 MiB"
 
 
+def hidden_bomb():
+    """Files that are removed while they are open."""
+    held = []
+    for made in range(40):
+        try:
+            held.append(os.open("hidden", os.O_CREAT | os.O_RDWR, 0o600))
+            os.unlink("hidden")
+            os.write(held[-1], bytes(MIB))
+        except OSError as error:
+            return f"denied: {errno.errorcode[error.errno]} after {made} MiB"
+    time.sleep(5)
+    return "ALLOWED: 40 MiB"
+
+
 def inode_bomb():
     """More files than there may be."""
     for made in range(2000):
@@ -515,6 +532,7 @@ BOMBS = {
     "thread bomb": ({"processes": 16}, thread_bomb),
     "file bomb": ({"scratch": 8 * MIB}, file_bomb),
     "disk bomb": ({"scratch": 8 * MIB}, disk_bomb),
+    "hidden bomb": ({"scratch": 8 * MIB}, hidden_bomb),
     "inode bomb": ({"files": 100}, inode_bomb),
 }
 

@@ -91,14 +91,14 @@ def start(request, tmp_path):
         pytest.skip("not root")
     started = []
 
-    def start(source, namespaces=True, read=(), **popen):
+    def start(source, namespaces=True, read=(), before="", **popen):
         scratch = tmp_path / f"scratch{len(started)}"
         scratch.mkdir()
         script = tmp_path / f"zygote{len(started)}.py"
         script.write_text(
             f"{PRELUDE}\nWRITE = Path({str(scratch / 'write')!r})\n"
-            f"sandbox.prepare({[str(path) for path in read]}, {str(scratch)!r}, "
-            f"namespaces={namespaces})\n" + textwrap.dedent(source)
+            f"{before}\nsandbox.prepare({[str(path) for path in read]}, "
+            f"{str(scratch)!r}, namespaces={namespaces})\n" + textwrap.dedent(source)
         )
         command = sandbox.command([sys.executable, "-u", str(script)])
         if request.param == "ordinary user":
@@ -204,9 +204,12 @@ def test_sweep_leaves_nothing_of_a_submission(start, namespaces):
 
         def leave():
             swarm()
+            Path("file").write_text("left")
+            for depth in range(40):
+                os.mkdir("x" * 200)
+                os.chdir("x" * 200)
             os.umask(0o777)
             os.mkdir("closed")
-            Path("file").write_text("left")
 
         print(learner(leave))
         sandbox.sweep(WRITE)
@@ -404,6 +407,72 @@ def test_a_channel_that_is_kept_still_works(start):
 def test_a_crash_reads_as_one(start, what, code):
     process = start(f"print(learner(lambda: {what}))")
     assert said(process) == f"{code}\n"
+
+
+@pytest.mark.parametrize("namespaces", NAMESPACES)
+def test_folders_that_hide_their_files_end_the_process(start, namespaces):
+    process = start(
+        """
+        def hide():
+            os.umask(0o477)
+            os.mkdir("closed")
+            time.sleep(3)
+            print("not ended")
+        print(learner(hide))
+        """,
+        namespaces,
+    )
+    # In a tmpfs nothing can be hidden; root sees into every folder.
+    assert said(process) in (f"{-signal.SIGKILL}\n", "not ended\n0\n")
+
+
+def test_without_leave_for_namespaces_there_is_the_base(start):
+    process = start(
+        """
+        print(sandbox.isolated())
+        learner(lambda: print(os.listdir(), flush=True))
+        """,
+        before="sandbox._isolate = lambda *_, **__: sandbox._c('unshare', -1)",
+    )
+    assert said(process) == "False\n[]\n"
+
+
+def root_without(capability, command):
+    if os.geteuid():
+        pytest.skip("not root")
+    if not shutil.which("setpriv"):
+        pytest.skip("needs setpriv")
+    return ["setpriv", f"--bounding-set=-{capability}", *command]
+
+
+def test_root_that_may_not_mount_is_dropped_where_the_interpreter_is_open(tmp_path):
+    source = "import sys; sys.path.insert(0, sys.argv[1]); import sandbox; "
+    source += "sandbox.prepare(); import os; print(os.getresuid())"
+    place = str(root() / "course" / "grading")
+    command = root_without("sys_admin", [sys.executable, "-I", "-c", source, place])
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    closed = [
+        path
+        for path in Path(sys.base_prefix).resolve().parents
+        if not path.stat().st_mode & 1
+    ]
+    if closed:
+        assert done.returncode == 1
+        assert "cannot read" in done.stderr
+    else:
+        assert done.returncode == 0
+        assert "(0," not in done.stdout
+
+
+def test_root_that_cannot_be_given_up_is_refused():
+    source = "import sys; sys.path.insert(0, sys.argv[1]); import sandbox; "
+    source += "sandbox.prepare(); print('went on')"
+    place = str(root() / "course" / "grading")
+    command = root_without("setuid", [sys.executable, "-I", "-c", source, place])
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "root cannot be given up" in done.stderr
 
 
 def test_root_that_would_stay_root_is_refused():
