@@ -44,7 +44,7 @@ MOST_BYTES = 256 * 2**20  # of notebooks
 DEEPEST = 8  # folders
 LONGEST_NAME = 255
 LARGEST_ZIP = 4 * 2**30
-LARGEST_DIRECTORY = 16 * 2**20  # the table of contents of a zip
+LARGEST_DIRECTORY = 4 * 2**20  # the table of contents of a zip
 HIGHEST_RATIO = 100  # of a notebook to its compressed size
 FROM = 2**20  # bytes; what is smaller may shrink as it likes
 
@@ -418,7 +418,7 @@ class Collection:
         self.path = self.folder / "collected" / "record.json"
         self.record = {"schema": 1, "students": {}, "attempts": {}}
         if self.path.exists():
-            self.record = json.loads(self.path.read_text(encoding="utf-8"))
+            self.record = _record(self.path)
         self.lessons = released()
         self.taken: list[Attempt] = []
         self.missed: list[Missed] = []
@@ -558,12 +558,22 @@ def _write(path: Path, data: bytes):
         raise
 
 
+def _record(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CourseError(
+            f"{path} is damaged ({error}): restore or delete it; ids stay the same, "
+            "and what was collected before is collected anew"
+        ) from error
+
+
 def submitted_as() -> dict[str, str]:
     """The names under which learners handed in, by id."""
     path = root() / "grading" / "collected" / "record.json"
     if not path.exists():
         return {}
-    return json.loads(path.read_text(encoding="utf-8"))["students"]
+    return _record(path)["students"]
 
 
 def collect(source: Path, now: datetime.datetime) -> Collection:

@@ -39,19 +39,16 @@ class Refusal(CourseError):
         self.text = text
 
 
-def read(
-    path: Path | str, largest: int = LARGEST, *, folder: int | None = None
-) -> bytes:
+def read(path: Path | str, largest: int = LARGEST) -> bytes:
     """The bytes of the file at `path`.
 
     Args:
         largest: the most bytes it may have, and claim to have.
-        folder: descriptor of the folder that a relative `path` starts from.
 
     Raises:
         Refusal: it is not a file of its own with readable content of that size.
     """
-    with open_file(path, largest, folder=folder) as file:
+    with open_file(path, largest) as file:
         data = bytearray()
         # What is read counts: a file may grow while it is read.
         while chunk := file.read(CHUNK):
@@ -61,11 +58,11 @@ def read(
     return bytes(data)
 
 
-def open_file(path: Path | str, largest: int, *, folder: int | None = None):
+def open_file(path: Path | str, largest: int):
     """The file at `path`, open for reading bytes; arguments and errors as `read`."""
     try:
-        _refuse(os.lstat(path, dir_fd=folder), largest)
-        descriptor = os.open(path, os.O_RDONLY | NO_TRICKS, dir_fd=folder)
+        _refuse(os.lstat(path), largest)
+        descriptor = os.open(path, os.O_RDONLY | NO_TRICKS)
     except OSError as error:
         raise Refusal("unreadable", f"cannot be opened: {error.strerror}") from error
     except ValueError as error:  # a zero byte in a name

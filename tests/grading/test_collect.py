@@ -600,3 +600,12 @@ def test_a_copy_of_a_notebook_counts_once(course, inbox):
     collection = collect(inbox, NOON)
     assert collection.new == [("anna", "part/first")]
     assert not [text for _, text in collection.notes if "newest" in text]
+
+
+def test_a_damaged_record_is_said(course, inbox):
+    put(inbox, "anna/first.ipynb")
+    (course / "grading/collected").mkdir(parents=True)
+    (course / "grading/collected/record.json").write_text("{")
+    run = CliRunner().invoke(collect_command, [str(inbox)])
+    assert isinstance(run.exception, paths.CourseError)
+    assert "delete it; ids stay the same" in str(run.exception)

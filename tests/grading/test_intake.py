@@ -86,12 +86,3 @@ def test_a_file_that_has_no_size_is_counted_while_it_is_read():
 def test_what_is_not_there_or_not_ours_is_said(tmp_path):
     assert "No such file" in refused(tmp_path / "none").text
     assert refused("a\0b").code == "name"
-
-
-def test_a_name_is_looked_up_in_the_folder_that_is_given(tmp_path):
-    (tmp_path / "a.ipynb").write_bytes(b"{}")
-    folder = os.open(tmp_path, os.O_RDONLY)
-    try:
-        assert read("a.ipynb", folder=folder) == b"{}"
-    finally:
-        os.close(folder)
