@@ -2,10 +2,12 @@
 without, and with each layer left out in turn.
 """
 
+import errno
 import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
@@ -502,18 +504,129 @@ def test_each_call_is_allowed_bound_or_refused_once():
         assert len(numbers) == len(set(numbers))
 
 
+def answer(program: bytes, machine: str, call: str | int, *arguments) -> int | str:
+    """What the kernel would make of a call: the program, step by step."""
+    column, architecture = sandbox._MACHINES[machine]
+    tables = sandbox_calls.FREE | sandbox_calls.BOUND | sandbox_calls.REFUSED
+    number = tables[call][column] if isinstance(call, str) else call
+    arguments = (*arguments, 0, 0, 0, 0, 0, 0)[:6]
+    data = struct.pack("=IIQ6Q", number, architecture, 0, *arguments)
+    place, value = 0, 0
+    for _ in range(5000):
+        code, yes, no, operand = struct.unpack_from("=HBBI", program, 8 * place)
+        place += 1
+        if code == 0x06:
+            answers = {0x7FFF0000: "allowed", 0x80000000: "killed"}
+            return answers.get(operand, operand & 0xFFFF)
+        if code == 0x20:
+            (value,) = struct.unpack_from("=I", data, operand)
+            continue
+        met = {0x15: value == operand, 0x35: value >= operand, 0x45: value & operand}
+        place += yes if met[code] else no
+    raise AssertionError("the program has no end")
+
+
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-def test_the_filter_is_a_program_the_kernel_would_take(machine, monkeypatch):
+def test_the_filter_says_what_it_should_on_both_machines(machine, monkeypatch):
     monkeypatch.setattr(sandbox.platform, "machine", lambda: machine)
-    program = sandbox._filter(1)
-    assert len(program) % 8 == 0
-    steps = [program[at : at + 8] for at in range(0, len(program), 8)]
-    assert len(steps) < 4096
-    for place, step in enumerate(steps):
-        code, yes, no = step[0], step[2], step[3]
-        if code & 0x07 == 0x05:  # a jump
-            assert place + 1 + max(yes, no) < len(steps)
-    assert steps[-1][0] == 0x06  # ends in an answer
+    program, pid = sandbox._filter(77), 77
+    assert len(program) // 8 < 4096
+
+    def says(*call):
+        return answer(program, machine, *call)
+
+    column = sandbox._MACHINES[machine][0]
+    for table, wanted in (
+        (sandbox_calls.FREE, "allowed"),
+        (sandbox_calls.REFUSED, errno.EPERM),
+    ):
+        for name, number in table.items():
+            if number[column] is not None:
+                assert (name, says(name)) == (name, wanted)
+    assert says("clone3") == errno.ENOSYS
+    assert says(400_000) == errno.ENOSYS
+    assert says("clone", signal.SIGCHLD) == "allowed"
+    for flag in (0x20000, 0x8000, *(1 << bit for bit in range(25, 31))):
+        assert says("clone", flag | signal.SIGCHLD) == errno.EPERM
+    private, shared, anonymous, grows = 2, 1, 0x20, 0x100
+    for flags, wanted in (
+        (private | anonymous, "allowed"),
+        (private, "allowed"),
+        (shared, errno.EPERM),
+        (3 | anonymous, errno.EPERM),
+        (private | anonymous | grows, errno.EPERM),
+    ):
+        assert says("mmap", 0, 4096, 3, flags, 2**64 - 1) == wanted
+    assert says("tgkill", pid, pid, 6) == "allowed"
+    assert says("tgkill", pid + 1, pid, 6) == errno.EPERM
+    assert says("prlimit64", 0, 1) == "allowed"
+    assert says("prlimit64", 1, 1) == errno.EPERM
+    assert says("sendto", 3, 1, 1, 0) == "allowed"
+    assert says("sendto", 3, 1, 1, 0, 1) == errno.EPERM
+    assert says("sendto", 3, 1, 1, 0, 2**32) == errno.EPERM
+    for command in (8, 10, 15, 1024, 1031):  # owner, signal, owner, lease, pipe size
+        assert says("fcntl", 3, command) == errno.EPERM
+    assert says("fcntl", 3, 1030) == "allowed"
+    assert says("ioctl", 3, 0x5401) == "allowed"
+    assert says("ioctl", 3, 0x5412) == errno.EPERM  # TIOCSTI types for the user
+    assert says("prctl", sandbox.PR_SET_NAME) == "allowed"
+    assert says("prctl", sandbox.PR_SET_PDEATHSIG) == errno.EPERM
+    # By the rules of another machine.
+    other = struct.pack("=I", 0x40000003)
+    foreign = program.replace(
+        struct.pack("=I", sandbox._MACHINES[machine][1]), other, 1
+    )
+    assert answer(foreign, machine, "read") == "killed"
+    if machine == "x86_64":
+        assert says(0x40000000) == "killed"
+
+
+def test_an_old_kernel_is_refused_unless_weakness_is_allowed(start):
+    process = start(
+        """
+        for weak in (False, True):
+            if not os.fork():
+                try:
+                    sandbox.enter(sandbox.Policy((), WRITE), weak=weak)
+                    print(os.listdir())
+                except sandbox.SandboxError as error:
+                    print(error)
+                os._exit(0)
+            os.wait()
+        """,
+        before="sandbox.landlock_abi = lambda: 0",
+    )
+    assert said(process) == "Landlock has version 0 here, 3 is needed\n[]\n"
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "said", "level", "failed"),
+    [
+        (True, {}, "full", []),
+        (False, {}, "base", []),
+        (True, {"sockets": "ALLOWED: tcp"}, "weak", ["sockets"]),
+        (True, {"sockets": "failed: KeyError"}, "weak", ["sockets"]),
+        (True, {"gradient": "failed: RuntimeError"}, "none", ["gradient"]),
+    ],
+)
+def test_the_level_follows_from_the_canaries(
+    namespaces, said, level, failed, monkeypatch
+):
+    good = {"sockets": "denied: EPERM", "gradient": "works"}
+    found = {"namespaces": namespaces, "canaries": good | said}
+    monkeypatch.setattr(sandbox, "try_out", lambda weak: found)
+    report = sandbox.report.__wrapped__()
+    assert (report["level"], report["failed"]) == (level, failed)
+
+
+def test_canaries_that_break_off_mean_no_sandbox(monkeypatch):
+    def broken(weak):
+        raise sandbox.SandboxError("root cannot be given up")
+
+    monkeypatch.setattr(sandbox, "try_out", broken)
+    report = sandbox.report.__wrapped__()
+    assert report["level"] == "none"
+    assert report["error"] == "root cannot be given up"
 
 
 def test_level_and_report_agree():
