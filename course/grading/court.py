@@ -8,9 +8,13 @@ is cut and escaped.
 A program of its own, so that `judge` can end it when a test hangs. On its standard
 input it reads frames, {"job", "failed": tasks that it did not survive}; on what was its
 standard output it writes {"task"} when it begins an exercise, and {"verdict"}.
+Arguments: the course's folder, a folder for its own use, and a descriptor of a pipe
+whose other end only the worker holds.
 """
 
 import ast
+import compileall
+import functools
 import hashlib
 import itertools
 import json
@@ -19,13 +23,13 @@ import os
 import shutil
 import struct
 import sys
-import tempfile
 import threading
 import time
 import traceback
 from pathlib import Path
 
 SCHEMA = 1
+LONGEST = 2000  # characters of a message
 FAILED = "the grader failed here, not your code"
 # A test that raises one of these has a mistake, whatever it was given.
 MISTAKES = (NameError, ImportError, SyntaxError)
@@ -51,16 +55,15 @@ def main() -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     requests = os.dup(0)
-    course = Path(sys.argv[1])
+    course, folder, lifeline = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     sys.path.insert(0, str(course))
     # When the worker is gone, this ends at once, and the zygote with it.
-    lifeline = int(sys.argv[2])
     threading.Thread(target=_watch, args=(lifeline,), daemon=True).start()
 
     import torch
 
     torch.set_num_threads(1)
-    with Court(course) as court:
+    with Court(course, folder) as court:
         while frame := read(requests):
             request = json.loads(frame)
 
@@ -102,12 +105,13 @@ def write(descriptor: int, message: dict) -> None:
 
 
 class Court:
-    """A zygote, and the libraries that learners may import."""
+    """A zygote, and the libraries that learners may import.
 
-    def __init__(self, course: Path):
-        self.course = course
-        self.folder = tempfile.TemporaryDirectory(prefix="judge-")
-        self.place = Path(self.folder.name)
+    `place` is an empty folder for what their processes read and write.
+    """
+
+    def __init__(self, course: Path, place: Path):
+        self.course, self.place = course, place
         self.place.chmod(0o755)  # another user's process reads in it
         for name in ("scratch", "libraries"):
             (self.place / name).mkdir()
@@ -124,7 +128,6 @@ class Court:
     def __exit__(self, *_):
         if self.zygote is not None:
             self.zygote.close()
-        self.folder.cleanup()
 
     def judge(self, job: dict, failed: list[str], tell) -> dict:
         """The verdict on a job."""
@@ -162,6 +165,7 @@ class Court:
             (folder / "course").mkdir()
             for name in KIT:
                 shutil.copyfile(self.course / name, folder / name)
+            compileall.compile_dir(folder, quiet=2)  # learners' processes cannot
             self.libraries[key] = str(folder)
         return self.libraries[key]
 
@@ -189,7 +193,7 @@ class _Case:
             if canonical.is_stub(cell["source"], cell["stub"]):
                 self.settled.setdefault(task, ("not attempted", "not attempted"))
         self.functions, self.data = _names(
-            cell["stub"] for cell in self.cells if cell["kind"] == "answer"
+            tuple(cell["stub"] for cell in self.cells if cell["kind"] == "answer")
         )
         self.given = {"__name__": "__main__"}
         for name in self.functions:
@@ -246,9 +250,8 @@ class _Case:
     def probe(self, function):
         """What stands for a probe here; in plain Jupyter it is the function itself."""
         name = function.__code__.co_filename[1:-1]
-        return self.proxies.Probe(
-            self, function, self.cells[self.places[name]]["source"]
-        )
+        source = self.cells[self.places[name]]["source"]
+        return self.proxies.Probe(self, function, source)
 
     # The learner's side
 
@@ -324,9 +327,10 @@ class _Case:
             "library": self.court.library(self.job["absent"]),
             "absent": self.job["absent"],
             "answers": sorted(self.functions | self.data),
+            "weak": self.job["level"] == "weak",
         }
         policy = {"memory": self.limits["memory"], "seconds": int(self.left) + 10}
-        given = [c["source"] for c in self.cells if c["kind"] == "given"]
+        given = tuple(c["source"] for c in self.cells if c["kind"] == "given")
         channels = 1 + len(self.groups())
         self.line = self.proxies.Line(
             self.court.ready(), setup, policy, preload(given), channels
@@ -439,6 +443,7 @@ class _Case:
             if cell["kind"] != "test":
                 continue
             points, status, message, hidden = self.checks[cell["id"]]
+            message = self.proxies.escaped(message, LONGEST)
             of = exercises.setdefault(cell["task"], {"status": "passed", "message": ""})
             # The first that failed; a failure of the grader's before all.
             worse = status == "grader error" != of["status"]
@@ -477,17 +482,25 @@ class _Case:
 
 def execute(source: str, name: str, names: dict):
     """Run trusted code; the value of its last expression."""
+    body, last = _compiled(source, name)
+    exec(body, names)
+    return last and eval(last, names)
+
+
+@functools.lru_cache(1000)
+def _compiled(source, name):
     filename = f"<{name}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
     tree = ast.parse(source)
     last = None
     if tree.body and isinstance(tree.body[-1], ast.Expr):
         last = ast.Expression(tree.body.pop().value)
-    exec(compile(tree, filename, "exec"), names)
-    return last and eval(compile(last, filename, "eval"), names)
+        last = compile(last, filename, "eval")
+    return compile(tree, filename, "exec"), last
 
 
-def preload(sources: list[str]) -> list[str]:
+@functools.lru_cache(1000)
+def preload(sources: tuple[str, ...]) -> list[str]:
     """What given code imports, without the course's own modules."""
     names = set()
     for node in itertools.chain(*(ast.walk(ast.parse(source)) for source in sources)):
@@ -577,6 +590,7 @@ def _bound(node):
     }
 
 
+@functools.lru_cache(1000)
 def _names(stubs):
     """What answer cells define: (functions and classes, data)."""
     functions, data = set(), set()

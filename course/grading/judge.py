@@ -6,15 +6,16 @@ next job; when a test hangs or takes its process with it, the exercise is a *gra
 error*, and the others are judged all the same.
 """
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
-from course.grading import court
+from course.grading import court, sandbox
+from course.grading.pool import LEVELS
 from course.paths import root
 
 # Seconds beyond the limits of a job in which nothing need be heard of a test: the
@@ -31,6 +32,9 @@ class _Court:
 
     def __init__(self):
         self.state = _state()
+        self.folder = tempfile.TemporaryDirectory(
+            prefix="judge-", ignore_cleanup_errors=True
+        )
         reader, self.lifeline = os.pipe()
         environment = os.environ | {
             "PYTHONHASHSEED": "0",
@@ -38,8 +42,9 @@ class _Court:
             "OMP_THREAD_LIMIT": "1",
         }
         program = str(Path(court.__file__).resolve())
+        arguments = [str(root()), self.folder.name, str(reader)]
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-s", "-B", program, str(root()), str(reader)],
+            [sys.executable, "-P", "-s", "-B", program, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=[reader],
@@ -79,8 +84,8 @@ class _Court:
             self.process.kill()
             self.process.wait()
         self.process.stdout.close()
-        with contextlib.suppress(OSError):
-            os.close(self.lifeline)
+        os.close(self.lifeline)
+        self.folder.cleanup()
 
 
 _lock = threading.Lock()
@@ -88,9 +93,17 @@ _court = None
 
 
 def judge_one(job: bytes) -> bytes:
-    """The verdict on a job; both are JSON."""
+    """The verdict on a job; both are JSON.
+
+    Raises:
+        RuntimeError: this machine's sandbox does not reach the level that the job asks
+            for, or the processes cannot be started.
+    """
     global _court
     read = json.loads(job)
+    level = sandbox.level()
+    if LEVELS.index(level) < max(LEVELS.index(read["level"]), LEVELS.index("weak")):
+        raise RuntimeError(f"the sandbox reaches {level!r}, not {read['level']!r}")
     failed = []
     with _lock:
         while True:
@@ -107,6 +120,7 @@ def judge_one(job: bytes) -> bytes:
                 if task is None or task in failed:
                     raise RuntimeError("the judge cannot be started") from None
                 failed.append(task)
+    verdict["run"]["level"] = level
     return json.dumps(verdict, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -129,6 +143,6 @@ def _state():
         path
         for folder in ("lib", "course")
         for path in sorted((root() / folder).rglob("*"))
-        if path.suffix != ".pyc"
+        if path.suffix not in ("", ".pyc")  # a folder changes with what is cached
     ]
     return root(), [(str(path), path.stat().st_mtime_ns) for path in files]

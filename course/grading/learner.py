@@ -37,7 +37,8 @@ def serve(channels: list[Channel], setup: dict) -> None:
     """Be a learner's process; returns only if a learner's code made it so.
 
     setup: {"library": the folder to import `lib` and `course` from, "scratch": the
-    folder to work in, "absent": [modules], "answers": [names that answers define]}.
+    folder to work in, "absent": [modules], "answers": [names that answers define]};
+    what else is in it is for the sandbox.
     """
     _enclose(setup)
     main, *others = channels
@@ -93,7 +94,11 @@ def _enclose(setup):
     builtins.display = lambda *_, **__: None
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ |= {"MPLBACKEND": "Agg", "MPLCONFIGDIR": setup["scratch"]}
-    # The same answers shall do the same again.
+    seed()
+
+
+def seed() -> None:
+    """Begin every chance anew: the same answers shall do the same again."""
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002
     torch.manual_seed(0)

@@ -8,7 +8,7 @@ came from there, and reads no process id from there.
 import ast
 import builtins
 import contextlib
-import inspect
+import functools
 import json
 import math
 import os
@@ -253,14 +253,16 @@ class Exercise:
             LearnerError: the learner's code raised.
             Refused: what it returned does not cross.
             Ended: the process ended, took too long, or sends nonsense.
-            Author: the arguments do not cross.
+            Author: an argument is of a kind that does not cross.
+            ValueError: the arguments are too large.
         """
         if self.ended:
             raise self.ended
         try:
             data = wire.encode([what, target, *rest], self.outward, strided=True)
         except WireError as error:
-            raise Author(f"an argument does not cross: {error}") from None
+            # Too large or too deep: an answer that the test hands on.
+            raise ValueError(f"an argument does not cross: {error}") from None
         self._send(data)
         while True:
             match self._receive():
@@ -421,27 +423,27 @@ class Probe:
     def __init__(self, court, function, source: str):
         self.court = court
         self.name = function.__name__
-        self.target = Reference("probe", (self.name, bare(source, function)))
+        line = function.__code__.co_firstlineno
+        self.target = Reference("probe", (self.name, bare(source, self.name, line)))
 
     def __call__(self, *args, **kwargs):
         return self.court.ask("call", self.target, args, kwargs)
 
 
-def bare(source: str, function) -> str:
-    """The function's own source, without decorators, comments and docstring."""
-    first = inspect.unwrap(function).__code__.co_firstlineno
+@functools.lru_cache(1000)
+def bare(source: str, name: str, first: int) -> str:
+    """The source of a function whose decorator or `def` is on line `first`, without
+    decorators, comments and docstring.
+    """
     for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef) and node.name == function.__name__:
-            line = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-            if line != first:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            if min([node.lineno, *(d.lineno for d in node.decorator_list)]) != first:
                 continue
             node.decorator_list = []
             if len(node.body) > 1 and ast.get_docstring(node) is not None:
                 del node.body[0]
             return ast.unparse(node)
-    raise Author(
-        f"{function.__name__} is a probe, but no top-level function of the test"
-    )
+    raise Author(f"{name} is a probe, but no top-level function of the test")
 
 
 def ending(status: int | None) -> str:

@@ -389,6 +389,7 @@ class Channel:
     def __init__(self, endpoint: socket.socket):
         self.descriptor = endpoint.detach()
         os.set_blocking(self.descriptor, False)
+        self.ahead = bytearray()  # what came with a frame before
 
     def close(self) -> None:
         """End the conversation."""
@@ -427,19 +428,20 @@ class Channel:
         return self._exactly(size, deadline)
 
     def _exactly(self, size, deadline):
-        data = bytearray()
-        while len(data) < size:
+        while len(self.ahead) < size:
             self._wait(select.POLLIN, deadline)
             try:
-                more = os.read(self.descriptor, min(size - len(data), 2**20))
+                more = os.read(self.descriptor, 2**18)
             except BlockingIOError:
                 continue
             except OSError:
                 more = b""
             if not more:
                 raise Closed("the other side has ended")
-            data += more
-        return bytes(data)
+            self.ahead += more
+        data = bytes(self.ahead[:size])
+        del self.ahead[:size]
+        return data
 
     def _wait(self, event, deadline):
         poll = select.poll()

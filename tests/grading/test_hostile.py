@@ -8,7 +8,10 @@ bodies are wrong and do something so as not to be found out.
 import json
 import os
 import re
+import subprocess
+import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -147,6 +150,11 @@ CASES = {
         "two ones doubled",
     ),
     "A7 a score displayed first": ("display(2.0)\nprint(2.0)\n2.0", "wrong", "ones"),
+    "A8 no numbers for a score": (
+        "display(float('nan'))\n1e999",
+        "wrong",
+        "two ones doubled",
+    ),
     "A10 an int that equals all": (
         """
         class Liar(int):
@@ -314,6 +322,11 @@ CASES = {
         "wrong",
         "answer too large",
     ),
+    "a dict of too many keys to name": (
+        "def double(x):\n    return dict.fromkeys(range(10**5))",
+        "wrong",
+        r"two ones doubled — .* got a dict with keys 0, 1, .{1000,2000}…$",
+    ),
     "F1 sys.exit at top": ("import sys\nsys.exit(0)", "crashed", "called sys.exit"),
     "F1 sys.exit in a call": (
         "import sys\ndef double(x):\n    sys.exit('passed')",
@@ -444,7 +457,7 @@ KEEP = {
         torch.ones(1000, 1000) @ torch.ones(1000, 1000)
         """,
     "F20 a harmless magic": "%matplotlib inline",
-    "an instance left of the stub": "double = None",
+    "the name bound before to something else": "double = None",
 }
 
 
@@ -585,6 +598,33 @@ def test_R6_a_mistake_of_the_test_is_not_the_learners(mistake):
     )
 
 
+def test_R6_a_test_that_hangs_costs_its_own_exercise(monkeypatch):
+    monkeypatch.setattr(judge, "PATIENCE", 8)
+    hanging = job(RIGHT, test="import time\ntime.sleep(1000)")
+    hanging["limits"]["seconds"] = {"double": 1.0, "triple": 1.0}
+    verdict = json.loads(judge.judge_one(json.dumps(hanging).encode()))
+    assert double(verdict)[:2] == (0, "grader error")
+
+
+def test_nothing_stays_when_the_worker_is_killed():
+    request = json.dumps(job("def double(x):\n    while True: pass", seconds=60.0))
+    program = (
+        "import sys; from course.grading import judge\n"
+        "judge.judge_one(sys.stdin.buffer.read())"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE)
+    worker.stdin.write(request.encode())
+    worker.stdin.close()
+    while not any("scratch" in command(p) for p in below(worker.pid)):
+        time.sleep(0.1)
+    time.sleep(1)  # the endless loop is on
+    started = below(worker.pid)
+    worker.kill()
+    worker.wait()
+    while any(command(pid) for pid in started):
+        time.sleep(0.1)
+
+
 def test_a_test_that_cannot_use_an_answer_says_what_it_is():
     test = "y = double(torch.ones(2))\ny[..., 3]"
     points, status, message = double(judged("def double(x): return 1, 2", test=test))
@@ -594,6 +634,19 @@ def test_a_test_that_cannot_use_an_answer_says_what_it_is():
     test = f"### BEGIN HIDDEN TESTS\n{test}\n### END HIDDEN TESTS"
     points, status, message = double(judged("def double(x): return 1, 2", test=test))
     assert (points, status, message) == (0, "wrong", text)
+
+
+def test_an_answer_that_is_too_deep_to_be_handed_on():
+    body = f"def double(x):\n    return {'[' * 31}1{']' * 31}"
+    points, status, message = double(judged(body, test="double(double(1))"))
+    assert (points, status) == (0, "wrong")
+    assert "a list of length 1" in message
+
+
+def test_a_level_that_the_sandbox_does_not_reach_is_refused(monkeypatch):
+    monkeypatch.setattr(judge.sandbox, "level", lambda: "weak")
+    with pytest.raises(RuntimeError, match="reaches 'weak', not 'base'"):
+        judged(RIGHT)
 
 
 def test_a_partial_score_is_the_last_line():
