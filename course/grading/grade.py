@@ -165,16 +165,15 @@ class _Batch:
         self.limits = {
             each.lesson: work.limits(each, self.judges, self.level) for each in steps
         }
-        known = tqdm(found.items(), desc="reading", delay=2, leave=False)
-        for student, files in known:
-            todo += self._plan(student, files)
-        # Longest first, so that no worker is left with a long one at the end.
-        todo.sort(key=lambda each: each[0], reverse=True)
         with tqdm(total=len(found), desc="grading", unit="submission") as bar:
-            for student in found:
-                if not self.waiting[student]:
-                    self._record(student, found[student])
+            for student, files in found.items():
+                more, readings = self._plan(student, files)
+                todo += more
+                if not more:
+                    self._record(student, files, readings)
                     bar.update()
+            # Longest first, so that no worker is left with a long one at the end.
+            todo.sort(key=lambda each: each[0], reverse=True)
             again = []
             for alone, queue in ((False, todo), (True, again)):
                 for student, lesson in self._judge(queue, found, alone, again):
@@ -203,12 +202,13 @@ class _Batch:
         return found
 
     def _plan(self, student, files):
-        """(time, student, lesson) of what is to be judged; what the gradebook says of
-        such a submission is voided, so that it cannot be taken for current."""
-        todo = []
+        """(time, student, lesson) of what is to be judged, and what was read. What the
+        gradebook says of such a submission is voided, so that nobody takes it for
+        current."""
+        todo, readings = [], {}
         for lesson, path in files.items():
             exercise = self.exercises[lesson]
-            reading = submission.read(exercise, path)
+            reading = readings[lesson] = submission.read(exercise, path)
             if not reading.judgeable:
                 work.settle(exercise, student, reading, {}, self.level, self.judges)
                 continue
@@ -227,7 +227,7 @@ class _Batch:
                     work.store().save(student, lesson, verdict)
         if todo:
             self.before[student] = self.gradebook.void(self.part, student)
-        return todo
+        return todo, readings
 
     def _work(self, student, lesson, reading) -> work.Work:
         return work.prepare(
@@ -263,20 +263,21 @@ class _Batch:
             self.report.judged += 1
             yield student, lesson
 
-    def _record(self, student, files):
-        """Put a submission into the gradebook and its notebooks beside it."""
+    def _record(self, student, files, readings=None):
+        """Put a submission into the gradebook and its notebooks beside it; they are
+        read again if that was long ago, so that few are in memory."""
         try:
-            self._record_all(student, files)
+            self._record_all(student, files, readings or {})
         except Exception as error:  # the other submissions are graded all the same
             self.report.failures.append(f"{student}: {type(error).__name__}: {error}")
 
-    def _record_all(self, student, files):
+    def _record_all(self, student, files, readings):
         from course.grading import writer
 
         graded, nodes = {}, {}
         for lesson, path in files.items():
             exercise = self.exercises[lesson]
-            reading = submission.read(exercise, path)
+            reading = readings.get(lesson) or submission.read(exercise, path)
             verdict = work.store().load(student, lesson)
             listed = jobs.cells(exercise, reading.notebook)
             content = jobs.content(listed) if reading.judgeable else None

@@ -42,19 +42,11 @@ CODE = Path(__file__).resolve().parents[2]
 
 # What decides a verdict beside the tests: the test kit, and what runs both sides.
 JUDGE = (
-    "course/check.py",
-    *(
-        f"course/grading/{name}.py"
-        for name in (
-            "wire",
-            "proxies",
-            "zygote",
-            "learner",
-            "judge",
-            "sandbox",
-            "sandbox_calls",
-        )
-    ),
+    *("course/check.py", "course/exercises/canonical.py", "course/exercises/runner.py"),
+    *("course/grading/judge.py", "course/grading/court.py", "course/grading/wire.py"),
+    *("course/grading/proxies.py", "course/grading/zygote.py"),
+    *("course/grading/learner.py", "course/grading/sandbox.py"),
+    "course/grading/sandbox_calls.py",
 )
 
 
@@ -309,12 +301,11 @@ def versions(exercise: Exercise) -> dict:
 @functools.cache
 def _common():
     judge = [CODE / name for name in JUDGE]
+    lock = root() / "requirements.lock"
     names = ("numpy", "torch")
     return {
-        "judge": _files(path for path in judge if path.is_file()),
-        "lock": _files(
-            path for path in [root() / "requirements.lock"] if path.is_file()
-        ),
+        "judge": _files(judge),
+        "lock": _files([lock] if lock.is_file() else []),
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in names},
     }

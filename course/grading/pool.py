@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import os
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -20,11 +21,11 @@ from concurrent.futures import (
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
 
-from course.paths import CourseError
+from course.paths import CourseError, root
 
 LEVELS = ("none", "weak", "base", "full")
 LEAST = "base"
-GRACE = 30  # seconds beyond all limits after which a judge is taken to hang
+GRACE = 600  # seconds beyond all limits after which a judge is taken to hang
 
 
 def judge_one(job: bytes) -> bytes:
@@ -128,7 +129,10 @@ class Judges:
     def _submit(self, job):
         if self._executor is None:
             self._executor = ProcessPoolExecutor(
-                self.count, multiprocessing.get_context("spawn"), _begin
+                self.count,
+                multiprocessing.get_context("spawn"),
+                _begin,
+                (str(root()),),
             )
         try:
             return self._executor.submit(_work, self.judge, job)
@@ -138,8 +142,10 @@ class Judges:
             return future
 
 
-def _begin():
+def _begin(course):
     """In a new worker, before anything slow is imported."""
+    # A new process starts where its parent once did.
+    os.chdir(course)
     # With more threads than one, forks of a process that has loaded torch can hang.
     os.environ.update(OMP_NUM_THREADS="1", OMP_THREAD_LIMIT="1")
     parent = multiprocessing.parent_process()
@@ -161,5 +167,8 @@ def _work(judge, job):
         faulthandler.dump_traceback_later(longest + GRACE, exit=True, file=nowhere)
         try:
             return judge(job)
+        except Exception:
+            traceback.print_exc()  # for the instructor; the caller goes on without
+            raise
         finally:
             faulthandler.cancel_dump_traceback_later()

@@ -106,9 +106,11 @@ def limits(exercise: Exercise, judges: Judges, level: str) -> dict[str, float]:
         found = verdicts.judged(job, [task], judges.one(request))
         outcome = found["exercises"][task]
         if outcome["status"] != "passed":
+            errors = "\n".join(map(str, found["run"].get("errors", {}).values()))
             raise CourseError(
                 f"{exercise.lesson}: the solution of {task} does not pass its own "
                 f"tests ({outcome['status']}: {outcome['message']}); nothing is graded"
+                f"\n{errors}".rstrip()
             )
         measured[task] = _seconds(found["run"], task)
     table = {t: {"key": keys[t], "seconds": measured[t]} for t in sorted(keys)}
@@ -118,7 +120,5 @@ def limits(exercise: Exercise, judges: Judges, level: str) -> dict[str, float]:
 
 
 def _seconds(run: dict, task: str) -> float:
-    seconds = run.get("seconds", 0)
-    if isinstance(seconds, dict):
-        seconds = seconds.get(task, 0)
-    return round(float(seconds), 2)
+    """The learner's side of an exercise: that is what is limited."""
+    return round(float(run.get("tasks", {}).get(task, 0)), 2)

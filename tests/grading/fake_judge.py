@@ -50,7 +50,7 @@ def judge_one(data: bytes) -> bytes:
     reply = {
         "schema": 1,
         "verdict": {"lesson": job["lesson"], "exercises": exercises, "notes": []},
-        "run": {"seconds": 0.01, "level": "base"},
+        "run": {"seconds": 0.01, "tasks": dict.fromkeys(exercises, 0.01)},
     }
     return json.dumps(reply).encode()
 

@@ -1,5 +1,6 @@
 """The batch: complete, resumable, and nothing stale is ever shown as current."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -377,3 +378,42 @@ def test_jobs_are_taken_a_few_at_a_time(classroom):
         next(replies)
         assert len(taken) <= 3
         assert len(list(replies)) == 39
+
+
+@pytest.fixture
+def command(classroom, judges, monkeypatch):
+    from click.testing import CliRunner
+
+    monkeypatch.setattr(pool, "level", lambda allow_weak: "base")
+    monkeypatch.setattr(pool, "Judges", lambda count: contextlib.nullcontext(judges))
+    return lambda *arguments: CliRunner().invoke(grade.grade_command, arguments)
+
+
+def test_the_command_ends_with_1_only_if_something_failed(classroom, command):
+    classroom.submit("ada", double="passed", triple="wrong")
+    result = command(PART)
+    assert result.exit_code == 0
+    assert "1 tasks passed" in " ".join(result.output.split())
+    assert "1 tasks wrong" in " ".join(result.output.split())
+    classroom.submit("bob", double="RAISE", triple="wrong")
+    result = command(PART, "--student", "bob")
+    assert result.exit_code == 1
+    assert "failed: bob · arithmetic/first · double" in result.output
+
+
+def test_the_command_names_a_learner_who_handed_in_nothing(classroom, command):
+    classroom.submit("ada", double="passed")
+    result = command(PART, "--student", "eve")
+    assert isinstance(result.exception, CourseError)
+    assert "'eve'" in str(result.exception)
+
+
+def test_below_the_least_level_nothing_is_graded_unless_said(monkeypatch):
+    from course.grading import sandbox
+
+    monkeypatch.setattr(sandbox, "level", lambda: "weak")
+    with pytest.raises(CourseError, match="--allow-weak"):
+        pool.level(allow_weak=False)
+    assert pool.level(allow_weak=True) == "weak"
+    monkeypatch.setattr(sandbox, "level", lambda: "full")
+    assert pool.level(allow_weak=False) == "base"
