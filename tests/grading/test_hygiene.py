@@ -113,6 +113,7 @@ def test_an_image_written_anew_twice_stays_the_same():
 
 def test_a_large_image_is_made_smaller_and_a_giant_is_not_shown():
     assert opened(png(image((3000, 1500)))).size == (1200, 600)
+    assert png(image((4000, 2001))) is None  # Pillow itself would take it
     # 60000 x 60000 pixels, by its header, in 100 bytes.
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 99)), (b"IEND", b"")]
