@@ -19,6 +19,7 @@ import builtins
 import os
 import random
 import signal
+import socket
 import sys
 import types
 
@@ -92,6 +93,8 @@ def _enclose(setup):
     sys.stdin = open(os.devnull)  # noqa: SIM115
     builtins.input = builtins.breakpoint = _no_input
     builtins.display = lambda *_, **__: None
+    # The sandbox refuses it in fewer words.
+    socket.socket.__init__ = socket.getaddrinfo = _no_network
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ |= {"MPLBACKEND": "Agg", "MPLCONFIGDIR": setup["scratch"]}
     seed()
@@ -106,6 +109,10 @@ def seed() -> None:
 
 def _no_input(*_):
     raise RuntimeError("input() is not available when grading")
+
+
+def _no_network(*_, **__):
+    raise PermissionError("the network is off when grading")
 
 
 def _run(source, name, scope):
