@@ -566,7 +566,7 @@ def _filter(pid: int) -> bytes:
     on("clone3", (_RETURN, _ERROR | errno.ENOSYS))
     on("clone", argument(0), (_JUMP_BITS, _FORBIDDEN_CLONE, 0, 1), refuse, allow)
     # Shared memory and stacks that grow are not counted as data; a file that is
-    # mapped, closed and removed is not counted as scratch.
+    # mapped, closed and removed is not counted as scratch. (So no numpy.memmap.)
     on("mmap", argument(3), (_JUMP_BITS, SHARED | GROWS_DOWN, 0, 1), refuse, allow)
     on("fcntl", *only(1, _FCNTL))
     on("ioctl", *only(1, _IOCTL))
