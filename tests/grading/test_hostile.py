@@ -459,6 +459,8 @@ KEEP = {
         if not os.fork():
             time.sleep(100)
         """,
+    "A28 its end is put off": "import os, time\nos._exit = lambda *_: time.sleep(100)",
+    "A28 a fork at top": "import os\nos.fork()",
     "F13 warnings and progress on stderr": """
         import logging, sys, warnings
         from tqdm import tqdm
@@ -495,6 +497,7 @@ def test_a_right_answer_keeps_its_marks(name):
         "def double(x):\n    y = 2 * x\n    return y.T.copy().T if x.ndim > 9 else y",
         "def double(x):\n    return (2 * x.T.contiguous()).T if x.ndim == 2 else 2 * x",
         "double = lambda x: 2 * x",
+        "import os\ndef double(x):\n    os.fork()\n    return 2 * x",
         "class Double:\n    __call__ = lambda self, x: 2 * x\ndouble = Double()",
         "import functools, operator\ndouble = functools.partial(operator.mul, 2)",
     ],
