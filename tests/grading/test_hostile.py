@@ -638,9 +638,15 @@ def test_nothing_stays_when_the_worker_is_killed():
         time.sleep(0.1)
     time.sleep(1)  # the endless loop is on
     started = below(worker.pid)
+    (folder,) = {
+        Path(word).parent
+        for pid in started
+        for word in command(pid).split("\0")
+        if word.endswith("/scratch")
+    }
     worker.kill()
     worker.wait()
-    while any(command(pid) for pid in started):
+    while folder.exists() or any(command(pid) for pid in started):
         time.sleep(0.1)
 
 
