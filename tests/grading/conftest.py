@@ -14,6 +14,19 @@ if str(HERE) not in sys.path:
     sys.path.insert(0, str(HERE))
 
 
+@pytest.fixture(autouse=True)
+def no_course_but_this_one():
+    """Forget, when a test and its change of folder are over, which course it was in.
+
+    Set up before all other fixtures, and so torn down after them.
+    """
+    from course.grading import jobs
+
+    yield
+    for cache in (paths.root, jobs._common, jobs._reference, jobs._library):
+        cache.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory):
     """The course before anything was handed in; made once, it takes seconds."""
@@ -49,8 +62,6 @@ def classroom(template, tmp_path, monkeypatch):
     jobs.forget()
     yield room.Room(tmp_path / "course", tmp_path / "state")
     plugin._run.end()
-    paths.root.cache_clear()
-    jobs.forget()
 
 
 @pytest.fixture(scope="session")
