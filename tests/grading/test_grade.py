@@ -204,9 +204,7 @@ def test_a_submission_is_recorded_whole_or_not_at_all(classroom, judges, monkeyp
     assert [line for line in report.failures if "disk full" in line]
     assert "ada" not in classroom.rows()
     assert before == {}
-    monkeypatch.undo()
-    os.chdir(classroom.folder)
-    os.environ["COURSE_STATE"] = str(classroom.state)
+    monkeypatch.setattr(writer, "mark", honest)
     assert not run(judges).failures
     assert classroom.points("ada") == FULL
 
