@@ -165,7 +165,7 @@ class Court:
             shutil.copytree(self.course / "lib", folder / "lib", ignore=ignored)
             (folder / "course").mkdir()
             for name in KIT:
-                shutil.copyfile(self.course / name, folder / name)
+                shutil.copyfile(Path(__file__).parents[2] / name, folder / name)
             compileall.compile_dir(folder, quiet=2)  # learners' processes cannot
             self.libraries[key] = str(folder)
         return self.libraries[key]
