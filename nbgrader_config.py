@@ -6,11 +6,19 @@ is in the instructor's private folder (`course doctor` prints it), outside the c
 """
 
 import os
-import secrets
 import sys
 from pathlib import Path
 
+from nbgrader.preprocessors import (
+    AssignLatePenalties,
+    CheckCellMetadata,
+    GetGrades,
+    LimitOutput,
+    SaveAutoGrades,
+)
+
 from course.exercises.source import STUB
+from course.grading import export, feedback, plugin
 from course.paths import course_id, root, state
 
 c = get_config()  # noqa: F821
@@ -40,12 +48,21 @@ c.CourseDirectory.source_with_tests_directory = "grading/source_with_tests"
 c.GenerateAssignment.force = True
 c.ClearSolutions.code_stub = {"python": STUB}
 
-# An endless loop costs its own cell; the rest of the notebook goes on.
-c.Execute.timeout = 30
-c.Execute.interrupt_on_timeout = True
-# By default a test cell that bears the tag `skip-execution` is not run, and so passes.
-# No notebook can bear a tag that is drawn anew in each run.
-c.Execute.skip_cells_with_tag = secrets.token_hex()
-# Warnings and progress bars on stderr would cost the marks of the cell.
-c.IgnorePattern.enabled = True
-c.IgnorePattern.pattern = ".*"
+# Learners' code meets the judge in place of a kernel: `nbgrader autograde` and
+# `course grade` give the same marks.
+c.Autograde.exporter_class = plugin.JudgedExporter
+c.Autograde.pre_convert_hook = plugin.intake
+c.Autograde.sanitize_preprocessors = [plugin.Canonicalise]
+c.Autograde.autograde_preprocessors = [
+    plugin.JudgedExecute,
+    LimitOutput,
+    SaveAutoGrades,
+    plugin.MarkUngraded,
+    AssignLatePenalties,
+    CheckCellMetadata,
+]
+
+# Feedback shows no hidden test, and nothing in it runs.
+c.GenerateFeedback.preprocessors = [GetGrades, feedback.StripHidden, feedback.Clean]
+c.GenerateFeedback.exporter_class = feedback.FeedbackExporter
+c.ExportApp.plugin_class = export.CsvExport

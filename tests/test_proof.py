@@ -8,7 +8,7 @@ import functools
 import pytest
 
 from course.exercises import proof
-from course.exercises.classroom import Classroom
+from course.exercises.classroom import STOCK, Classroom
 from course.exercises.source import read
 from course.paths import CourseError, lessons, root
 
@@ -98,9 +98,9 @@ def test_every_body_belongs_to_a_lesson():
 
 @functools.cache
 def stock(part, folder):
-    """What plain nbgrader gives for a few bodies of every lesson of a part."""
+    """What stock nbgrader gives for a few bodies of every lesson of a part."""
     sources = [read(lesson) for lesson in lessons(part)]
-    room = Classroom(folder, sources)
+    room = Classroom(folder, sources, config=STOCK)
     for source in sources:
         for student, body in chosen(source).items():
             room.submit(student, source.lesson, proof.submission(source, body))

@@ -1,4 +1,4 @@
-"""A throw-away course folder in which plain nbgrader grades made-up submissions."""
+"""A throw-away course folder in which nbgrader grades made-up submissions."""
 
 import os
 import shutil
@@ -10,6 +10,19 @@ from course.exercises.assign import dumps, notebook
 from course.exercises.source import Source
 from course.paths import root
 
+# Lines behind those of `nbgrader_config.py` that give nbgrader its own steps back: a
+# kernel for each notebook, the tests in it. It is what the judge is compared with.
+STOCK = """
+for name in ("Autograde", "GenerateFeedback", "ExportApp"):
+    c.pop(name, None)
+# Only what never ends is cut short: a busy machine may take its time for the rest.
+c.Execute.timeout_func = lambda cell: 3 if "while" in cell.source else 120
+c.Execute.interrupt_on_timeout = True
+# Warnings and progress bars on stderr would cost the marks of the cell.
+c.IgnorePattern.enabled = True
+c.IgnorePattern.pattern = ".*"
+"""
+
 
 class Classroom:
     """A course folder below `folder` with one part of the course in it.
@@ -17,7 +30,7 @@ class Classroom:
     Args:
         folder: an empty folder; the gradebook goes there too.
         sources: the lessons of the part.
-        config: lines to put behind those of `nbgrader_config.py`.
+        config: lines to put behind those of `nbgrader_config.py`, such as `STOCK`.
     """
 
     def __init__(self, folder: Path, sources: list[Source], config: str = ""):
@@ -26,6 +39,9 @@ class Classroom:
         self.part = sources[0].lesson.split("/")[0]
         self.folder.mkdir()
         shutil.copy(root() / "pyproject.toml", self.folder)
+        if (root() / "lib").exists():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(root() / "lib", self.folder / "lib", ignore=ignored)
         configured = (root() / "nbgrader_config.py").read_text(encoding="utf-8")
         changed = self.folder / "nbgrader_config.py"
         changed.write_text(f"{configured}\n{config}\n", encoding="utf-8")

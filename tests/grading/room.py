@@ -68,28 +68,6 @@ check.close(triple(7), 21, "HIDDEN thrice 7")
 ### END HIDDEN TESTS
 '''
 
-CONFIG = """
-from course.grading import plugin
-from nbgrader.preprocessors import (
-    AssignLatePenalties,
-    CheckCellMetadata,
-    LimitOutput,
-    SaveAutoGrades,
-)
-
-c.Autograde.exporter_class = plugin.JudgedExporter
-c.Autograde.pre_convert_hook = plugin.intake
-c.Autograde.sanitize_preprocessors = [plugin.Canonicalise]
-c.Autograde.autograde_preprocessors = [
-    plugin.JudgedExecute,
-    LimitOutput,
-    SaveAutoGrades,
-    plugin.MarkUngraded,
-    AssignLatePenalties,
-    CheckCellMetadata,
-]
-"""
-
 PART = "arithmetic"
 LESSONS = ("first", "second")
 
@@ -97,10 +75,7 @@ LESSONS = ("first", "second")
 def make(folder: Path, checkout: Path) -> None:
     """Write the course into the working directory `folder`, assigned and released."""
     shutil.copy(checkout / "pyproject.toml", folder)
-    configured = (checkout / "nbgrader_config.py").read_text("utf-8")
-    if "JudgedExporter" not in configured:
-        configured += CONFIG
-    (folder / "nbgrader_config.py").write_text(configured, "utf-8")
+    shutil.copy(checkout / "nbgrader_config.py", folder)
     (folder / "solutions" / PART).mkdir(parents=True)
     for name in LESSONS:
         write_source(folder, name, SOURCE.format(title=f"The {name} lesson"))

@@ -33,13 +33,6 @@ V4 = nbformat.v4
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 LESSON = "positional_encoding/rotary"
 PART = "positional_encoding"
-CONFIG = """
-from course.grading.feedback import Clean, FeedbackExporter, StripHidden
-from nbgrader.preprocessors import GetGrades
-
-c.GenerateFeedback.preprocessors = [GetGrades, StripHidden, Clean]
-c.GenerateFeedback.exporter_class = FeedbackExporter
-"""
 GRADES = {"notebook": "first", "score": 1.0, "max_score": 3.0, "late_penalty": 0}
 
 
@@ -386,7 +379,7 @@ def source():
 @pytest.fixture(scope="module")
 def pages(source, tmp_path_factory):
     """The pages of a right and a wrong notebook."""
-    room = Classroom(tmp_path_factory.mktemp("feedback"), [source], config=CONFIG)
+    room = Classroom(tmp_path_factory.mktemp("feedback"), [source])
     room.nbgrader("generate_assignment", PART)
     right, *_ = proof.implied(source)
     wrong = next(b for b in proof.written(source) if b.name.startswith("wrong"))
