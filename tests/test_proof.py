@@ -97,38 +97,79 @@ def test_every_body_belongs_to_a_lesson():
 
 
 @functools.cache
-def stock(part, folder):
-    """What stock nbgrader gives for a few bodies of every lesson of a part."""
+def graded(part, folder, config, every, *command):
+    """What a command of nbgrader's or of ours gives for bodies of a part's lessons:
+    points by lesson, body and test. `every` body, or a few."""
     sources = [read(lesson) for lesson in lessons(part)]
-    room = Classroom(folder, sources, config=STOCK)
+    room = Classroom(folder, sources, config=config)
+    names = {}
     for source in sources:
-        for student, body in chosen(source).items():
+        for body in bodies(source) if every else few(source):
+            student = f"{source.lesson.split('/')[1]}-{len(names)}"
+            names[student] = source.lesson, body.name
             room.submit(student, source.lesson, proof.submission(source, body))
     room.nbgrader("generate_assignment", part)
-    room.nbgrader("autograde", part)
-    return room
+    getattr(room, command[0])(command[1], part)
+    found = {}
+    for source in sources:
+        rows = room.points(source.lesson)
+        for student, (lesson, body) in names.items():
+            if lesson == source.lesson:
+                found.setdefault(lesson, {})[body] = rows[student]
+    return found
 
 
-def chosen(source):
+def bodies(source):
+    return proof.implied(source) + proof.written(source)
+
+
+def few(source):
     reference, stub, *_ = proof.implied(source)
     wrong = next(b for b in proof.written(source) if b.name.startswith("wrong"))
-    return {"reference": reference, "stub": stub, "wrong": wrong}
+    return [reference, stub, wrong]
+
+
+def rows(lesson, chosen):
+    found = prove(lesson).rows
+    return {
+        body.name: {test: result.points for test, result in found[body.name].items()}
+        for body in chosen
+    }
+
+
+def room_for(tmp_path_factory, name):
+    folder = tmp_path_factory.getbasetemp() / name
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.mark.parametrize("lesson", lessons())
-def test_plain_nbgrader_gives_the_same_points(lesson, tmp_path_factory):
+def test_stock_nbgrader_gives_the_same_points(lesson, tmp_path_factory):
     part = lesson.split("/")[0]
-    folder = tmp_path_factory.getbasetemp() / f"stock-{part}"
-    folder.mkdir(exist_ok=True)
-    rows = prove(lesson).rows
-    expected = {
-        student: {test: result.points for test, result in rows[body.name].items()}
-        for student, body in chosen(read(lesson)).items()
-    }
-    assert stock(part, folder).points(lesson) == expected
+    folder = room_for(tmp_path_factory, f"stock-{part}")
+    points = graded(part, folder, STOCK, False, "nbgrader", "autograde")
+    assert points[lesson] == rows(lesson, few(read(lesson)))
+
+
+DOORS = {
+    "stock": (STOCK, True, "nbgrader", "autograde"),
+    "nbgrader": ("", True, "nbgrader", "autograde"),
+    "course": ("", True, "course", "grade"),
+}
 
 
 @pytest.mark.proof
+@pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("lesson", lessons())
-def test_twenty_seeds(lesson):
-    assert not proof.unlucky(lesson, SEEDS)
+def test_every_body_has_the_same_points_by_every_door(lesson, door, tmp_path_factory):
+    part = lesson.split("/")[0]
+    folder = room_for(tmp_path_factory, f"{door}-{part}")
+    points = graded(part, folder, *DOORS[door])
+    assert points[lesson] == rows(lesson, bodies(read(lesson)))
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("run", [proof.trial, proof.judged])
+@pytest.mark.parametrize("lesson", lessons())
+def test_twenty_seeds(lesson, run):
+    assert not proof.unlucky(lesson, SEEDS, run)

@@ -47,6 +47,9 @@ class Classroom:
         changed.write_text(f"{configured}\n{config}\n", encoding="utf-8")
         for source in sources:
             self._write(f"_build/nbgrader/source/{source.lesson}", notebook(source))
+            written = self.folder / "solutions" / f"{source.lesson}.py"
+            written.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(root() / "solutions" / f"{source.lesson}.py", written)
 
     def _write(self, name, node):
         path = self.folder / f"{name}.ipynb"
@@ -58,11 +61,23 @@ class Classroom:
         self._write(f"grading/submitted/{student}/{lesson}", text)
 
     def nbgrader(self, *arguments: str) -> str:
-        """Run nbgrader as from a shell in which no environment is activated.
+        """Run nbgrader; what it printed.
 
         Raises:
             RuntimeError: it failed; the text is what it printed.
         """
+        return self._run("nbgrader", *arguments)
+
+    def course(self, *arguments: str) -> str:
+        """Run `course`; what it printed.
+
+        Raises:
+            RuntimeError: it failed; the text is what it printed.
+        """
+        return self._run("course", *arguments)
+
+    def _run(self, *command):
+        """As from a shell in which no environment is activated."""
         environment = {
             "PATH": os.defpath,
             "HOME": os.environ.get("HOME", str(self.folder)),
@@ -71,8 +86,9 @@ class Classroom:
             "PYTHONPATH": str(root()),
             "OMP_NUM_THREADS": "1",
         }
+        program, *arguments = command
         ran = subprocess.run(
-            [Path(sys.executable).parent / "nbgrader", *arguments],
+            [Path(sys.executable).parent / program, *arguments],
             cwd=self.folder,
             env=environment,
             stdout=subprocess.PIPE,
@@ -80,7 +96,7 @@ class Classroom:
             text=True,
         )
         if ran.returncode:
-            raise RuntimeError(f"nbgrader {' '.join(arguments)} failed:\n{ran.stdout}")
+            raise RuntimeError(f"{' '.join(command)} failed:\n{ran.stdout}")
         return ran.stdout
 
     def points(self, lesson: str) -> dict[str, dict[str, float]]:

@@ -74,14 +74,17 @@ def prove(lesson: str) -> Proof:
     return Proof(source, rows, problems)
 
 
-def unlucky(lesson: str, seeds: list[str]) -> list[str]:
-    """The problems of the bodies that are right, under other random inputs."""
+def unlucky(lesson: str, seeds: list[str], run=None) -> list[str]:
+    """The problems of the bodies that are right, under other random inputs.
+
+    `run` is `trial`, or the judge in its place: `judged`.
+    """
     source = read(lesson)
     right = [body for body in implied(source) + written(source) if not body.loses]
     jobs = [(body, seed) for seed in seeds for body in right]
     return [
         f"seed {seed}: {problem}"
-        for (body, seed), row in zip(jobs, trial(source, jobs))
+        for (body, seed), row in zip(jobs, (run or trial)(source, jobs))
         for problem in verdict(source, body, row)
     ]
 
@@ -192,6 +195,65 @@ def trial(source: Source, jobs: list[tuple[Body, str]]) -> list[dict[str, Result
     if ran.returncode:
         raise RuntimeError(f"the trial of {source.lesson} ended:\n{ran.stderr}")
     return [_row(source, json.loads(line)) for line in ran.stdout.splitlines()]
+
+
+def judged(source: Source, jobs: list[tuple[Body, str]]) -> list[dict[str, Result]]:
+    """Have the judge judge (body, seed) pairs; a row each, in order.
+
+    Raises:
+        RuntimeError: a test has a mistake, or this machine's sandbox is too weak.
+    """
+    from course.grading import judge
+
+    rows = []
+    for body, seed in jobs:
+        reply = json.loads(
+            judge.judge_one(json.dumps(job(source, body, seed)).encode())
+        )
+        if reply["run"]["errors"]:
+            raise RuntimeError("\n".join(reply["run"]["errors"].values()))
+        checks = {
+            test: check
+            for exercise in reply["verdict"]["exercises"].values()
+            for test, check in exercise["checks"].items()
+        }
+        row = {}
+        for test, check in checks.items():
+            passed = check["status"] == "passed"
+            said = "" if passed else f"{check['status']}: {check['message']}"
+            row[test] = Result(
+                check["points"], said, check["status"] == "not attempted"
+            )
+        rows.append(row)
+    return rows
+
+
+def job(source: Source, body: Body, seed: str) -> dict:
+    """The judge's job for a body, without a gradebook or a key."""
+    answers = _answers(source, body)
+    cells = []
+    for cell in source.cells:
+        if cell.kind == "text":
+            continue
+        kind = "given" if cell.kind == "code" else cell.kind
+        each = {"id": cell.id, "kind": kind, "task": cell.task, "source": cell.source}
+        if kind == "answer":
+            each |= {"stub": cleared(cell.source), "source": answers[cell.task]}
+        if kind == "test":
+            each["points"] = cell.points
+        cells.append(each)
+    hidden = [source.lesson, *source.hide]
+    seconds = {task.name: float(LIMIT) / 2 for task in source.tasks}
+    limits = {"seconds": seconds, "cell_seconds": LIMIT / 2}
+    return {
+        "schema": 1,
+        "lesson": source.lesson,
+        "cells": cells,
+        "absent": ["lib." + lesson.replace("/", ".") for lesson in hidden],
+        "seeds": {task.name: f"{seed} of {task.name}" for task in source.tasks},
+        "limits": limits | {"memory": 2**31, "output": 2**16},
+        "level": "base",
+    }
 
 
 def verdict(source: Source, body: Body, row: dict[str, Result]) -> list[str]:
