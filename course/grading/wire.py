@@ -36,6 +36,7 @@ DEEPEST = 32
 MOST_LEAVES = 10**6
 LONGEST_INT = 513  # bytes, for 4096 bits and a sign
 MOST_DIMENSIONS = 32
+READ = 2**16  # bytes at once; what is larger, malloc would map anew each time
 # Numbers and tuples of equal hash are easily made, and 10^6 of them in one dict would
 # hold the judge up for hours.
 LARGEST_KEY = 2**60
@@ -57,8 +58,16 @@ TENSORS = [
         *("complex64", "complex128", "float8_e4m3fn", "float8_e5m2"),
     )
 ]
-NUMBERS = {dtype.type for dtype in ARRAYS}
-CONTAINERS = {list: b"l", tuple: b"t", set: b"e", dict: b"d"}
+ARRAY_NUMBER = {dtype: number for number, dtype in enumerate(ARRAYS)}
+TENSOR_NUMBER = {dtype: number for number, dtype in enumerate(TENSORS)}
+NO_NUMPY = {torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2}
+
+# What follows a letter, and it; compiled once. Of arrays: dtype, dimensions, shape.
+INT, COUNT = struct.Struct(">cH"), struct.Struct(">cI")
+FLOAT, COMPLEX = struct.Struct(">cd"), struct.Struct(">cdd")
+ARRAY = [struct.Struct(f">cBB{n}q") for n in range(MOST_DIMENSIONS + 1)]
+LAYOUT = [struct.Struct(f">{n + 2}q") for n in range(MOST_DIMENSIONS + 1)]
+LENGTH = struct.Struct(">Q")
 
 
 class WireError(Exception):
@@ -86,19 +95,14 @@ def encode(value, foreign=None, *, strided: bool = False) -> bytes:
     """
     writer = _Writer(foreign, strided)
     writer.write(value, 0)
-    return b"".join(writer.parts)
+    writer.check_bytes(0)
+    return bytes(writer.out)
 
 
 class _Writer:
     def __init__(self, foreign, strided):
         self.foreign, self.strided = foreign, strided
-        self.parts, self.size, self.leaves = [], 0, 0
-
-    def put(self, *parts):
-        self.parts += parts
-        self.size += sum(map(len, parts))
-        if self.size > LARGEST:
-            raise WireError(f"larger than {LARGEST >> 20} MiB")
+        self.out, self.leaves = bytearray(), 0
 
     def write(self, value, depth):
         self.leaves += 1
@@ -106,59 +110,78 @@ class _Writer:
             raise WireError(f"more than {MOST_LEAVES} values")
         if depth > DEEPEST:
             raise WireError(f"nested more than {DEEPEST} levels deep")
-        kind = type(value)
-        if value is None:
-            self.put(b"N")
-        elif kind is bool:
-            self.put(b"T" if value else b"F")
-        elif kind is int:
-            data = value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
-            if len(data) > LONGEST_INT:
-                raise WireError("an integer of more than 4096 bits")
-            self.put(b"i", struct.pack(">H", len(data)), data)
-        elif kind is float:
-            self.put(b"f", struct.pack(">d", value))
-        elif kind is complex:
-            self.put(b"c", struct.pack(">dd", value.real, value.imag))
-        elif kind is str:
-            try:
-                data = value.encode()
-            except UnicodeEncodeError:
-                raise WireError("a string that holds half a character") from None
-            self.put(b"s", struct.pack(">I", len(data)), data)
-        elif kind is bytes:
-            self.put(b"b", struct.pack(">I", len(value)), value)
-        elif kind in CONTAINERS or kind is torch.Size:
-            self.put(CONTAINERS.get(kind, b"t"), struct.pack(">I", len(value)))
-            for item in value.items() if kind is dict else value:
-                for part in item if kind is dict else (item,):
-                    self.write(part, depth + 1)
-        elif kind is Reference:
-            self.put(b"R")
-            self.write(value.kind, depth + 1)
-            self.write(value.value, depth + 1)
-        elif kind is np.ndarray and value.dtype in ARRAYS:
-            self.write_array(value)
-        elif np.generic in kind.__mro__ and kind in NUMBERS:
-            self.put(b"n", _head(ARRAYS, np.dtype(kind), ()), value.tobytes())
-        elif kind in (torch.Tensor, torch.nn.Parameter) and _crosses(value):
-            self.write_tensor(value.detach())
-        elif self.foreign is None:
-            raise WireError(f"class {kind.__qualname__} is not data")
-        else:
+        writer = WRITERS.get(type(value))
+        if writer is None or writer(self, value, depth) is NotImplemented:
+            if self.foreign is None:
+                raise WireError(f"class {type(value).__qualname__} is not data")
             self.write(self.foreign(value), depth)
 
     def check_bytes(self, size):
-        """Before anything of that size is made."""
-        if self.size + size > LARGEST:
+        """Before anything of that size is made. What is small may do without: there
+        cannot be much of it.
+        """
+        if len(self.out) + size > LARGEST:
             raise WireError(f"larger than {LARGEST >> 20} MiB")
 
-    def write_array(self, array):
-        head = _head(ARRAYS, array.dtype, array.shape)
+    def write_none(self, value, depth):
+        self.out += b"N"
+
+    def write_bool(self, value, depth):
+        self.out += b"T" if value else b"F"
+
+    def write_int(self, value, depth):
+        size = value.bit_length() // 8 + 1
+        if size > LONGEST_INT:
+            raise WireError("an integer of more than 4096 bits")
+        self.check_bytes(size)
+        self.out += INT.pack(b"i", size) + value.to_bytes(size, "big", signed=True)
+
+    def write_float(self, value, depth):
+        self.out += FLOAT.pack(b"f", value)
+
+    def write_complex(self, value, depth):
+        self.out += COMPLEX.pack(b"c", value.real, value.imag)
+
+    def write_str(self, value, depth):
+        try:
+            data = value.encode()
+        except UnicodeEncodeError:
+            raise WireError("a string that holds half a character") from None
+        self.write_bytes(data, depth, b"s")
+
+    def write_bytes(self, value, depth, letter=b"b"):
+        self.check_bytes(len(value))
+        self.out += COUNT.pack(letter, len(value))
+        self.out += value
+
+    def write_items(self, value, depth):
+        self.out += COUNT.pack(CONTAINERS[type(value)], len(value))
+        for item in value:
+            self.write(item, depth + 1)
+
+    def write_dict(self, value, depth):
+        self.out += COUNT.pack(b"d", len(value))
+        for key, item in value.items():
+            self.write(key, depth + 1)
+            self.write(item, depth + 1)
+
+    def write_reference(self, value, depth):
+        self.out += b"R"
+        self.write(value.kind, depth + 1)
+        self.write(value.value, depth + 1)
+
+    def write_number(self, value, depth):
+        self.out += ARRAY[0].pack(b"n", ARRAY_NUMBER[value.dtype], 0) + value.tobytes()
+
+    def write_array(self, array, depth):
+        number = ARRAY_NUMBER.get(array.dtype)
+        if number is None:
+            return NotImplemented
+        n = _dimensions(array)
         if not self.strided or array.flags.c_contiguous or not array.size:
-            self.check_bytes(array.size * array.itemsize)
-            self.put(b"a", head, array.tobytes())
-            return
+            self.check_bytes(array.nbytes)
+            self.out += ARRAY[n].pack(b"a", number, n, *array.shape) + array.tobytes()
+            return None
         # Only what the array shows: around it may be what nobody shall see.
         reach = [(n - 1) * s for n, s in zip(array.shape, array.strides)]
         start, stop = -sum(r for r in reach if r < 0), sum(r for r in reach if r > 0)
@@ -167,18 +190,25 @@ class _Writer:
         room = np.zeros(span, np.uint8)
         view = np.ndarray(array.shape, array.dtype, room, start, array.strides)
         view[...] = array
-        self.put(b"v", head, _ints([start, span, *array.strides]), room.tobytes())
+        self.out += ARRAY[n].pack(b"v", number, n, *array.shape)
+        self.out += LAYOUT[n].pack(start, span, *array.strides) + room.tobytes()
+        return None
 
-    def write_tensor(self, tensor):
-        tensor = tensor.cpu().resolve_conj().resolve_neg()
-        head = _head(TENSORS, tensor.dtype, tuple(tensor.shape))
-        offset = tensor.storage_offset()
+    def write_tensor(self, tensor, depth):
+        # No sparse, nested, meta tensor; a quantised one has a dtype of its own.
+        number = TENSOR_NUMBER.get(tensor.dtype)
+        odd = tensor.layout is not torch.strided or tensor.is_nested or tensor.is_meta
+        if number is None or odd:
+            return NotImplemented
+        n = _dimensions(tensor)
         plain = not self.strided or not tensor.numel()
-        if plain or (tensor.is_contiguous() and not offset):
-            self.check_bytes(tensor.numel() * tensor.itemsize)
-            self.put(b"x", head, _tensor_bytes(tensor))
-            return
-        stride = tensor.stride()
+        if plain or (not tensor.storage_offset() and tensor.is_contiguous()):
+            self.check_bytes(tensor.nbytes)
+            self.out += ARRAY[n].pack(b"x", number, n, *tensor.shape)
+            self.out += _tensor_bytes(tensor)
+            return None
+        tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
+        offset, stride = tensor.storage_offset(), tensor.stride()
         span = offset + 1 + sum((n - 1) * s for n, s in zip(tensor.shape, stride))
         self.check_bytes(span * tensor.itemsize)
         room = torch.zeros(span, dtype=tensor.dtype)
@@ -189,13 +219,34 @@ class _Writer:
             view = room[offset:]
             small = tensor.as_strided((span - offset,), (1,), offset)
         view.copy_(small)
-        self.put(b"w", head, _ints([offset, span, *stride]), _tensor_bytes(room))
+        self.out += ARRAY[n].pack(b"w", number, n, *tensor.shape)
+        self.out += LAYOUT[n].pack(offset, span, *stride) + _tensor_bytes(room)
+        return None
 
 
-def _crosses(tensor):
-    plain = tensor.layout is torch.strided and not tensor.is_nested
-    plain = plain and not tensor.is_quantized and tensor.device.type != "meta"
-    return plain and tensor.dtype in TENSORS
+CONTAINERS = {list: b"l", tuple: b"t", torch.Size: b"t", set: b"e"}
+WRITERS = {
+    type(None): _Writer.write_none,
+    bool: _Writer.write_bool,
+    int: _Writer.write_int,
+    float: _Writer.write_float,
+    complex: _Writer.write_complex,
+    str: _Writer.write_str,
+    bytes: _Writer.write_bytes,
+    dict: _Writer.write_dict,
+    Reference: _Writer.write_reference,
+    np.ndarray: _Writer.write_array,
+    torch.Tensor: _Writer.write_tensor,
+    torch.nn.Parameter: _Writer.write_tensor,
+    **dict.fromkeys(CONTAINERS, _Writer.write_items),
+    **{dtype.type: _Writer.write_number for dtype in ARRAYS},
+}
+
+
+def _dimensions(array):
+    if array.ndim > MOST_DIMENSIONS:
+        raise WireError(f"more than {MOST_DIMENSIONS} dimensions")
+    return array.ndim
 
 
 def _overlaps(shape, stride):
@@ -209,17 +260,9 @@ def _overlaps(shape, stride):
 
 
 def _tensor_bytes(tensor):
-    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-
-
-def _head(known, dtype, shape):
-    if len(shape) > MOST_DIMENSIONS:
-        raise WireError(f"more than {MOST_DIMENSIONS} dimensions")
-    return struct.pack(">BB", known.index(dtype), len(shape)) + _ints(shape)
-
-
-def _ints(values):
-    return struct.pack(f">{len(values)}q", *values)
+    if tensor.dtype in NO_NUMPY:
+        tensor = tensor.contiguous().reshape(-1).view(torch.uint8)
+    return tensor.numpy(force=True).tobytes()
 
 
 # Reading
@@ -242,6 +285,8 @@ def decode(data: bytes, foreign=None, *, strided: bool = False):
         return value
     except WireError:
         raise
+    except (IndexError, struct.error):
+        raise WireError("cut short") from None
     except (ValueError, TypeError, OverflowError, RuntimeError, MemoryError) as error:
         # What numpy, torch and the hashing of keys say of nonsense.
         raise WireError(f"cannot be read ({type(error).__name__})") from None
@@ -251,88 +296,101 @@ class _Reader:
     def __init__(self, data, foreign, strided):
         self.data, self.foreign = memoryview(data), foreign
         self.strided = strided
-        self.place, self.leaves = 0, 0
+        self.place, self.leaves = 0, 0  # neither ever goes back
 
     def take(self, size):
-        if size < 0 or self.place + size > len(self.data):
-            raise WireError("cut short")
+        start = self.place
         self.place += size
-        return self.data[self.place - size : self.place]
+        if size < 0 or self.place > len(self.data):
+            raise WireError("cut short")
+        return self.data[start : self.place]
 
     def unpack(self, form):
-        return struct.unpack(form, self.take(struct.calcsize(form)))
+        found = form.unpack_from(self.data, self.place)
+        self.place += form.size
+        return found
 
     def read(self, depth):
         self.leaves += 1
         if self.leaves > MOST_LEAVES or depth > DEEPEST:
             raise WireError("too many values, or too deep")
-        letter = bytes(self.take(1))
-        match letter:
-            case b"N":
-                return None
-            case b"T" | b"F":
-                return letter == b"T"
-            case b"i":
-                (size,) = self.unpack(">H")
-                if size > LONGEST_INT:
-                    raise WireError("an integer of more than 4096 bits")
-                return int.from_bytes(self.take(size), "big", signed=True)
-            case b"f":
-                return self.unpack(">d")[0]
-            case b"c":
-                return complex(*self.unpack(">dd"))
-            case b"s":
-                return bytes(self.take(*self.unpack(">I"))).decode()
-            case b"b":
-                return bytes(self.take(*self.unpack(">I")))
-            case b"l" | b"t" | b"e" | b"d":
-                return self.container(letter, depth)
-            case b"a" | b"n" | b"x" | b"v" | b"w":
-                return self.array(letter)
-            case b"R":
-                kind, value = self.read(depth + 1), self.read(depth + 1)
-                if self.foreign is None or type(kind) is not str:
-                    raise WireError("a reference, where none may be")
-                return self.foreign(kind, value)
-        raise WireError("an unknown letter")
+        reader = READERS.get(self.data[self.place])
+        if reader is None:
+            raise WireError("an unknown letter")
+        return reader(self, depth)
 
-    def container(self, letter, depth):
-        (count,) = self.unpack(">I")
+    def read_constant(self, depth):
+        return {78: None, 84: True, 70: False}[self.take(1)[0]]
+
+    def read_int(self, depth):
+        _, size = self.unpack(INT)
+        if size > LONGEST_INT:
+            raise WireError("an integer of more than 4096 bits")
+        return int.from_bytes(self.take(size), "big", signed=True)
+
+    def read_float(self, depth):
+        return self.unpack(FLOAT)[1]
+
+    def read_complex(self, depth):
+        return complex(*self.unpack(COMPLEX)[1:])
+
+    def read_str(self, depth):
+        return str(self.take(self.unpack(COUNT)[1]), "utf-8")
+
+    def read_bytes(self, depth):
+        return bytes(self.take(self.unpack(COUNT)[1]))
+
+    def count(self):
+        _, count = self.unpack(COUNT)
         if count > len(self.data) - self.place or self.leaves + count > MOST_LEAVES:
             raise WireError("cut short, or too many values")
-        if letter == b"d":
-            keys, values = [], []
-            for _ in range(count):
-                keys.append(self.read(depth + 1))
-                values.append(self.read(depth + 1))
-            _check_keys(keys)
-            made = dict(zip(keys, values))
-        else:
-            items = [self.read(depth + 1) for _ in range(count)]
-            if letter == b"e":
-                _check_keys(items)
-            made = {b"l": list, b"t": tuple, b"e": set}[letter](items)
-        if len(made) != count:
-            raise WireError("a key twice")
-        return made
+        return count
 
-    def array(self, letter):
-        number, dimensions = self.unpack(">BB")
+    def read_list(self, depth):
+        return [self.read(depth + 1) for _ in range(self.count())]
+
+    def read_tuple(self, depth):
+        return tuple(self.read_list(depth))
+
+    def read_set(self, depth):
+        items = self.read_list(depth)
+        _check_keys(items)
+        return _whole(set(items), len(items))
+
+    def read_dict(self, depth):
+        keys, values = [], []
+        for _ in range(self.count()):
+            keys.append(self.read(depth + 1))
+            values.append(self.read(depth + 1))
+        _check_keys(keys)
+        return _whole(dict(zip(keys, values)), len(keys))
+
+    def read_reference(self, depth):
+        self.place += 1
+        kind, value = self.read(depth + 1), self.read(depth + 1)
+        if self.foreign is None or type(kind) is not str:
+            raise WireError("a reference, where none may be")
+        return self.foreign(kind, value)
+
+    def read_array(self, depth):
+        dimensions = self.data[self.place + 2]
+        if dimensions > MOST_DIMENSIONS:
+            raise WireError("too many dimensions")
+        letter, number, _, *shape = self.unpack(ARRAY[dimensions])
         tensor = letter in b"xw"
         known = TENSORS if tensor else ARRAYS
-        if number >= len(known) or dimensions > MOST_DIMENSIONS:
-            raise WireError("an unknown dtype, or too many dimensions")
+        if number >= len(known):
+            raise WireError("an unknown dtype")
         dtype = known[number]
-        shape = self.unpack(f">{dimensions}q")
         # In Python's integers, which do not overflow.
         size = math.prod(shape)
-        if min(shape, default=0) < 0 or max(shape, default=0) > 2**40:
+        if shape and (min(shape) < 0 or max(shape) > 2**40):
             raise WireError("an impossible shape")
         layout = None
         if letter in b"vw":
             if not self.strided:
                 raise WireError("a layout, where none may be")
-            start, size, *strides = self.unpack(f">{dimensions + 2}q")
+            start, size, *strides = self.unpack(LAYOUT[dimensions])
             layout = start, strides
             if size <= 0:
                 raise WireError("an impossible size")
@@ -351,6 +409,32 @@ class _Reader:
             return np.ndarray(shape, dtype, raw, start, strides)
         array = np.frombuffer(raw, dtype).reshape(shape)
         return array[()] if letter == b"n" and not shape else array
+
+
+READERS = {
+    ord(letter): reader
+    for letters, reader in (
+        ("NTF", _Reader.read_constant),
+        ("i", _Reader.read_int),
+        ("f", _Reader.read_float),
+        ("c", _Reader.read_complex),
+        ("s", _Reader.read_str),
+        ("b", _Reader.read_bytes),
+        ("l", _Reader.read_list),
+        ("t", _Reader.read_tuple),
+        ("e", _Reader.read_set),
+        ("d", _Reader.read_dict),
+        ("R", _Reader.read_reference),
+        ("anxvw", _Reader.read_array),
+    )
+    for letter in letters
+}
+
+
+def _whole(made, count):
+    if len(made) != count:
+        raise WireError("a key twice")
+    return made
 
 
 def _check_keys(keys):
@@ -389,6 +473,10 @@ class Channel:
     def __init__(self, endpoint: socket.socket):
         self.descriptor = endpoint.detach()
         os.set_blocking(self.descriptor, False)
+        self.polls = {}
+        for event in (select.POLLIN, select.POLLOUT):
+            self.polls[event] = select.poll()
+            self.polls[event].register(self.descriptor, event)
         self.ahead = bytearray()  # what came with a frame before
 
     def close(self) -> None:
@@ -403,7 +491,7 @@ class Channel:
         Raises:
             Closed, Late: the other side has ended, or did not take it in time.
         """
-        view = memoryview(struct.pack(">Q", len(data)) + data)
+        view = memoryview(LENGTH.pack(len(data)) + data)
         deadline = None if seconds is None else time.monotonic() + seconds
         while view:
             self._wait(select.POLLOUT, deadline)
@@ -422,7 +510,7 @@ class Channel:
             WireError: the frame says that it is larger than any may be.
         """
         deadline = None if seconds is None else time.monotonic() + seconds
-        (size,) = struct.unpack(">Q", self._exactly(8, deadline))
+        (size,) = LENGTH.unpack(self._exactly(LENGTH.size, deadline))
         if size > LARGEST:
             raise WireError(f"larger than {LARGEST >> 20} MiB")
         return self._exactly(size, deadline)
@@ -431,7 +519,7 @@ class Channel:
         while len(self.ahead) < size:
             self._wait(select.POLLIN, deadline)
             try:
-                more = os.read(self.descriptor, 2**18)
+                more = os.read(self.descriptor, READ)
             except BlockingIOError:
                 continue
             except OSError:
@@ -444,11 +532,13 @@ class Channel:
         return data
 
     def _wait(self, event, deadline):
-        poll = select.poll()
-        poll.register(self.descriptor, event)
+        poll = self.polls[event].poll
+        if deadline is None:
+            poll()
+            return
         while True:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 raise Late("nothing came in time")
-            if poll.poll(None if left is None else left * 1000 + 1):
+            if poll(left * 1000 + 1):
                 return

@@ -40,7 +40,7 @@ def judged(stub, answer, test, given=GIVEN, absent=()):
         "absent": list(absent),
         "seeds": {"it": "a secret"},
         "limits": {
-            "seconds": {"it": 10.0},
+            "seconds": {"it": 60.0},
             "cell_seconds": 10.0,
             "memory": 2**31,
             "output": 2**16,
