@@ -22,6 +22,7 @@ from course.paths import CourseError
 
 LARGEST = 32 * 2**20
 MOST_CELLS = 2000
+MOST_BRACKETS = 10**6  # lists and objects, those within strings counted too
 CELL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 HEADING = re.compile(r"^##\s+(?:\d+\s*·\s*)?(.+?)\s*$", re.MULTILINE)
 DEFINES = re.compile(
@@ -81,6 +82,13 @@ def read(data: bytes) -> dict:
         CourseError: what is wrong with it, and where.
     """
     _refuse_size(len(data))
+    # Parsed, some millions of empty lists take seconds and gigabytes.
+    brackets = data.count(b"[") + data.count(b"{")
+    if brackets > MOST_BRACKETS:
+        raise CourseError(
+            f"{brackets} lists and objects are too many for a notebook (limit "
+            f"{MOST_BRACKETS}): clear its outputs and save it again"
+        )
     try:
         raw = json.loads(_text(data), parse_constant=_refuse_constant)
         return _notebook(raw)

@@ -304,6 +304,11 @@ class _Batch:
         self.report.recorded += 1
 
     def _count(self, student, exercise, verdict):
+        self.report.look += [
+            f"{student} · {exercise.lesson}: {note['text']}"
+            for note in verdict["verdict"]["notes"]
+            if verdicts.is_flag(note)
+        ]
         statuses = verdicts.statuses(verdict)
         self.report.statuses.update(statuses.values())
         for task, status in statuses.items():

@@ -110,15 +110,19 @@ def _written_out(character: str) -> str:
 def clean(notebook: dict, trusted: Collection[str] = ()) -> dict:
     """Make a graded notebook harmless, in place: outputs, text cells, widgets.
 
-    The sources of code cells stay as they are: pages escape them.
+    The sources of code cells stay as they are, since pages escape them, but for
+    characters by which a line could show as another.
 
     Args:
-        trusted: ids of text cells that are the course's own, and stay as they are.
+        trusted: ids of cells whose sources are the course's own, and stay as they are.
     """
     clean_outputs(notebook)
     left = MOST_IN_ALL
     for cell in notebook["cells"]:
-        if cell["cell_type"] == "code" or cell.get("id") in trusted:
+        if cell.get("id") in trusted:
+            continue
+        if cell["cell_type"] == "code":
+            cell["source"] = _characters(cell["source"], KEPT)
             continue
         attachments = cell.pop("attachments", None)
         left -= min(len(cell["source"]), MOST_MARKDOWN)

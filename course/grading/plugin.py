@@ -195,6 +195,8 @@ class JudgedExecute(NbGraderPreprocessor):
             if status in writer.MARKED:
                 outcome = verdict["verdict"]["exercises"][task]
                 self.log.error("%s: %s: %s", task, status, outcome["message"])
+        for note in filter(verdicts.is_flag, verdict["verdict"]["notes"]):
+            self.log.warning("look at: %s", note["text"])
         resources["course"]["verdict"] = verdict
         graded = submission.graded(exercise, reading.notebook, verdict)
         return nbformat.from_dict(graded), resources

@@ -126,26 +126,26 @@ def graded(exercise: Exercise, notebook: dict, verdict: dict) -> dict:
 
     checks = verdicts.checks(verdict)
     given = {cell["id"] for cell in exercise.release["cells"]}
-    cells = []
-    for cell in notebook["cells"]:
-        cell = copy.deepcopy(cell)
-        name = canonical.grade_id(cell)
+    trusted = given - exercise.answers.keys()
+    shown = copy.deepcopy(notebook)
+    for cell in shown["cells"]:
         if cell["cell_type"] == "code":
             cell |= {"outputs": [], "execution_count": None}
-        elif cell["id"] not in given:
-            cell = _text(cell["id"], hygiene.clean_markdown(cell["source"]))
-        if cell["id"] in given and name in exercise.tests:
+    cells = hygiene.clean(shown, trusted)["cells"]
+    for cell in cells:
+        name = canonical.grade_id(cell)
+        if cell["id"] in trusted and name in exercise.tests:
             cell["source"] = exercise.tests[name]
             checksum = compute_checksum(nbformat.from_dict(cell))
             cell["metadata"]["nbgrader"]["checksum"] = checksum
             cell["outputs"] = outputs(checks[name])
-        cells.append(cell)
-    notes = verdict["verdict"]["notes"]
+    # What only the instructor reads, a suspicion, stays in the verdict.
+    notes = [n for n in verdict["verdict"]["notes"] if not verdicts.is_flag(n)]
     if notes:
         items = [f"<li>{_escaped(note['text'])}</li>" for note in notes]
         text = f"<div>How this notebook was read:<ul>{''.join(items)}</ul></div>"
         cells.insert(0, _text("notes", text))
-    return {**notebook, "cells": cells}
+    return {**shown, "cells": cells}
 
 
 def _text(name, source):

@@ -97,6 +97,11 @@ def dumps(value: dict) -> bytes:
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).encode()
 
 
+def is_flag(note: dict) -> bool:
+    """Whether a note is for the instructor only: something to look at, no proof."""
+    return note["code"].startswith("flag-")
+
+
 # Making
 
 

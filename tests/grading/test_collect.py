@@ -251,6 +251,7 @@ BROKEN = {
     "order mark": (b"\xef\xbb\xbf" + ONE, "byte order mark"),
     "UTF-16": (ONE.decode().encode("utf-16"), "UTF-16"),
     "NaN": (ONE.replace(b'"version": 1', b'"version": NaN'), "NaN is not"),
+    "brackets": (b"[" + b"[]," * 10**6 + b"[]]", "are too many for a notebook"),
     "deep": (b"[" * 100_000 + b"]" * 100_000, "nested too deeply"),
     "cells": (
         json.dumps(

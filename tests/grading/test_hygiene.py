@@ -359,6 +359,14 @@ def test_a_whole_notebook_is_clean_but_for_what_is_trusted():
     assert "widgets" not in notebook.metadata
 
 
+def test_a_line_of_code_shows_as_what_it_is():
+    line = "admin = False  # \u202e)eurT = nimda("
+    mine, given = (V4.new_code_cell(line, id=name) for name in ("own-1", "code-1"))
+    clean(V4.new_notebook(cells=[mine, given]), trusted={"code-1"})
+    assert mine.source == "admin = False  # ⟨U+202E⟩)eurT = nimda("
+    assert given.source == line
+
+
 def test_two_thousand_long_cells_are_cut():
     cells = [V4.new_markdown_cell("[" * 9_000, id=f"own-{n}") for n in range(2000)]
     notebook = clean(V4.new_notebook(cells=cells))
