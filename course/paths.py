@@ -36,7 +36,12 @@ def _settings(folder: Path) -> dict:
         text = (folder / "pyproject.toml").read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    return tomllib.loads(text).get("tool", {}).get("course", {})
+    return _parsed(text).get("tool", {}).get("course", {})
+
+
+@functools.lru_cache(8)
+def _parsed(text: str) -> dict:
+    return tomllib.loads(text)
 
 
 def course_id() -> str:

@@ -20,10 +20,14 @@ from pathlib import Path
 import nbformat
 from nbgrader.api import (
     Assignment,
+    BaseCell,
+    Comment,
+    Grade,
     Gradebook,
     MissingEntry,
-    Student,
+    Notebook,
     SubmittedAssignment,
+    SubmittedNotebook,
 )
 from nbgrader.preprocessors import (
     AssignLatePenalties,
@@ -35,7 +39,7 @@ from nbgrader.preprocessors import (
 from nbgrader.utils import parse_utc
 from sqlalchemy import create_engine, event, inspect
 from sqlalchemy.exc import SAWarning
-from sqlalchemy.orm import scoped_session, sessionmaker
+from sqlalchemy.orm import Session, joinedload, selectinload
 from traitlets.config import Config, PyFileConfigLoader
 
 from course.grading import verdicts
@@ -125,17 +129,17 @@ class Writer:
         Meanwhile nbgrader's preprocessors use it in place of one of their own.
         """
         with self.engine.connect() as connection, connection.begin():
-            bound = _bound(connection)
+            gradebook = _Bound(connection)
             modules = (saveautogrades, latesubmissions)
             for module in modules:
-                module.Gradebook = bound
+                module.Gradebook = lambda _: gradebook
             try:
-                with bound() as gradebook:
-                    yield gradebook
-                    gradebook.db.commit()
+                yield gradebook
+                gradebook.db.flush()
             finally:
                 for module in modules:
                     module.Gradebook = Gradebook
+                gradebook.db.close()
 
     def check(self, exercises: list[Exercise]) -> None:
         """See that the gradebook has these exercises as they are.
@@ -176,22 +180,37 @@ class Writer:
     ) -> bool:
         """Whether the gradebook says what the verdicts, by notebook, say."""
         with self.transaction() as gradebook:
-            submission = _submission(gradebook, part, student)
-            if submission is None:
+            rows = (
+                gradebook.db.query(SubmittedAssignment, Assignment)
+                .join(Assignment, Assignment.id == SubmittedAssignment.assignment_id)
+                .join(SubmittedNotebook)
+                .join(Notebook, Notebook.id == SubmittedNotebook.notebook_id)
+                .join(Grade, Grade.notebook_id == SubmittedNotebook.id)
+                .join(BaseCell, BaseCell.id == Grade.cell_id)
+                .filter(Assignment.name == part)
+                .filter(SubmittedAssignment.student_id == student)
+                .add_columns(
+                    SubmittedNotebook.late_submission_penalty,
+                    *(Notebook.name, BaseCell.name),
+                    *(Grade.auto_score, Grade.needs_manual_grade),
+                )
+                .all()
+            )
+            if not rows:
                 return False
+            submission = rows[0][0]
             if timestamp and submission.timestamp != parse_utc(timestamp):
                 return False
-            # A due date may have been changed since, or an extension granted.
-            if submission.total_seconds_late or submission.late_submission_penalty:
-                return False
-            return all(
-                grade.auto_score == points
-                and (status not in MARKED or grade.needs_manual_grade)
-                for notebook in submission.notebooks
-                if notebook.name in found
-                for grade in notebook.grades
-                for points, status in [_said(found[notebook.name], grade.name)]
-            )
+            for _, _, penalty, notebook, test, score, needed in rows:
+                # A due date may have been changed since, or an extension granted.
+                if submission.total_seconds_late or penalty:
+                    return False
+                if notebook not in found:
+                    continue
+                points, status = _said(found[notebook], test)
+                if score != points or (status in MARKED and not needed):
+                    return False
+        return True
 
     def record(
         self,
@@ -204,16 +223,13 @@ class Writer:
         """Record a submission: by notebook, the graded notebook and its verdict;
         `before` is what `void` returned where that was called for this submission."""
         with self.transaction() as gradebook:
-            gradebook.update_or_create_student(student)
-            when = {"timestamp": timestamp} if timestamp else {}
-            with warnings.catch_warnings():
-                # nbgrader builds the rows in an order that SQLAlchemy dislikes.
-                warnings.simplefilter("ignore", SAWarning)
-                submission = gradebook.update_or_create_submission(
-                    part, student, **when
-                )
+            submission = _submission(gradebook, part, student)
+            if submission is None:
+                submission = _new(gradebook, part, student)
+            if timestamp:
+                submission.timestamp = parse_utc(timestamp)
+            gradebook.hold(submission)
             before = wipe(submission) | before
-            gradebook.db.commit()
             for name, (node, verdict) in graded.items():
                 resources = {
                     "nbgrader": {
@@ -226,7 +242,7 @@ class Writer:
                 }
                 SaveAutoGrades(config=self.config).preprocess(node, resources)
                 mark(gradebook, resources)
-                gradebook.db.commit()
+                gradebook.db.flush()  # a penalty may depend on the score
                 AssignLatePenalties(config=self.config).preprocess(node, resources)
 
 
@@ -247,37 +263,88 @@ def _engine(url: str):
     return engine
 
 
-def _bound(connection) -> type[Gradebook]:
-    """nbgrader's Gradebook, on an open connection: its commits are savepoints."""
+class _Open(Session):
+    """A session in an open transaction, which alone decides when it is committed."""
 
-    class Bound(Gradebook):
-        def __init__(self, db_url=None, course_id=None, authenticator=None):
-            self.engine = connection.engine
-            self.db = scoped_session(
-                sessionmaker(
-                    autoflush=True,
-                    bind=connection,
-                    future=True,
-                    join_transaction_mode="create_savepoint",
-                )
-            )
-            self.course_id = course_id
-            self.authenticator = authenticator
-
-        def close(self):
-            self.db.remove()
-
-    return Bound
+    def commit(self):
+        """Wait for the end; nbgrader would commit every cell."""
 
 
-def _submission(gradebook: Gradebook, part: str, student: str):
+class _Bound(Gradebook):
+    """nbgrader's Gradebook on an open connection."""
+
+    def __init__(self, connection):
+        self.engine = connection.engine
+        self.db = _Open(bind=connection, future=True)
+        self.course_id = self.authenticator = None
+        self.held = {}
+
+    def close(self):
+        """Stay open: the transaction goes on."""
+
+    def hold(self, submission: SubmittedAssignment) -> None:
+        """Find a submission's rows from now on without asking the database."""
+        owner = submission.assignment.name, submission.student_id
+        self.held[owner] = submission
+        for notebook in submission.notebooks:
+            self.held[notebook.name, *owner] = notebook
+            for grade in notebook.grades:
+                self.held["grade", grade.name, notebook.name, *owner] = grade
+            for comment in notebook.comments:
+                self.held["comment", comment.name, notebook.name, *owner] = comment
+
+    def find_submission(self, *names):
+        return self.held.get(names) or super().find_submission(*names)
+
+    def find_submission_notebook(self, *names):
+        return self.held.get(names) or super().find_submission_notebook(*names)
+
+    def find_grade(self, *names):
+        return self.held.get(("grade", *names)) or super().find_grade(*names)
+
+    def find_comment(self, *names):
+        return self.held.get(("comment", *names)) or super().find_comment(*names)
+
+
+def _submission(
+    gradebook: Gradebook, part: str, student: str
+) -> SubmittedAssignment | None:
+    """A submission with all its rows, in a few queries."""
     query = (
         gradebook.db.query(SubmittedAssignment)
         .join(Assignment, Assignment.id == SubmittedAssignment.assignment_id)
-        .join(Student, Student.id == SubmittedAssignment.student_id)
-        .filter(Assignment.name == part, Student.id == student)
+        .filter(Assignment.name == part, SubmittedAssignment.student_id == student)
     )
-    return query.one_or_none()
+    submission = query.one_or_none()
+    if submission is not None:
+        (
+            gradebook.db.query(SubmittedNotebook)
+            .filter_by(assignment_id=submission.id)
+            .options(
+                joinedload(SubmittedNotebook.notebook),
+                selectinload(SubmittedNotebook.grades).joinedload(Grade.cell),
+                selectinload(SubmittedNotebook.comments).joinedload(Comment.cell),
+            )
+            .all()
+        )
+    return submission
+
+
+def _new(gradebook: Gradebook, part: str, student: str) -> SubmittedAssignment:
+    """A submission of which there is nothing yet."""
+    gradebook.update_or_create_student(student)
+    # Kept at hand for nbgrader, which goes through them notebook by notebook.
+    cells = selectinload(Assignment.notebooks).selectinload(Notebook._base_cells)
+    assignment = (
+        gradebook.db.query(Assignment).options(cells).filter_by(name=part).one()
+    )
+    with warnings.catch_warnings():
+        # nbgrader builds the rows in an order that SQLAlchemy dislikes.
+        warnings.simplefilter("ignore", SAWarning)
+        submission = gradebook.add_submission(part, student)
+        gradebook.db.flush()
+    assert submission.assignment is assignment
+    return submission
 
 
 # Marks

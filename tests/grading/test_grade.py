@@ -209,6 +209,29 @@ def test_a_submission_is_recorded_whole_or_not_at_all(classroom, judges, monkeyp
     assert classroom.points("ada") == FULL
 
 
+def test_a_late_penalty_is_of_the_score_as_it_is_now(classroom, judges):
+    from nbgrader.api import Gradebook
+
+    with open(classroom.folder / "nbgrader_config.py", "a") as file:
+        file.write("c.LateSubmissionPlugin.penalty_method = 'zero'\n")
+    with Gradebook(f"sqlite:///{classroom.state / 'gradebook.db'}") as gradebook:
+        gradebook.update_or_create_assignment(PART, duedate="2026-01-01 12:00 UTC")
+
+    def penalty():
+        assert not run(judges).failures
+        return classroom.rows()["ada"]["first", "test_double"][-1]
+
+    classroom.submit("ada", double="passed", triple="half")
+    classroom.hand_in("ada", "timestamp.txt", "2026-01-01 11:00:00 UTC")
+    assert penalty() is None
+    classroom.hand_in("ada", "timestamp.txt", "2026-01-01 13:00:00 UTC")
+    assert penalty() == 4
+    classroom.submit("ada", double="half", triple="wrong")
+    assert penalty() == 1.5
+    classroom.hand_in("ada", "timestamp.txt", "2026-01-01 11:00:00 UTC")
+    assert penalty() is None
+
+
 def test_only_the_learner_that_is_graded_changes(classroom, judges):
     for student in ("ada", "bob"):
         classroom.submit(student, double="passed", triple="half")
