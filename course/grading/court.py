@@ -135,7 +135,8 @@ class Court:
         try:
             return _Case(self, job, failed, tell).judge()
         except (ConnectionError, TimeoutError):  # the zygote is lost
-            self.zygote.close()
+            if self.zygote is not None:
+                self.zygote.close()
             self.zygote = None
             return _Case(self, job, failed, tell).judge()
 

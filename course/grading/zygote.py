@@ -45,9 +45,8 @@ def main() -> None:
     _load(PRELOADED)
     from course.grading import learner
 
-    learner.seed()  # the first time it imports half of torch
-    gc.collect()
-    gc.freeze()
+    learner.courses_own()
+    _settle()
     judge.send(b"{}")
     while True:
         request, descriptors, _, _ = socket.recv_fds(judge, 2**20, 128)
@@ -59,7 +58,7 @@ def main() -> None:
             judge.send(b"{}")
             continue
         if _load(request["preload"]):
-            gc.freeze()
+            _settle()
         pid = os.fork()
         if not pid:
             try:
@@ -79,6 +78,16 @@ def _load(names):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     return bool(new)
+
+
+def _settle():
+    """Leave as little as can be for each learner's process to do, or to copy."""
+    from course.grading import learner, sandbox
+
+    learner.seed()  # the first time it imports half of torch
+    gc.collect()
+    gc.freeze()
+    sandbox.collapse()
 
 
 def _become_learner(request, descriptors):
