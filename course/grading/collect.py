@@ -36,6 +36,7 @@ from course.exercises.start import released
 from course.grading import intake
 from course.grading.hygiene import visible
 from course.grading.intake import Refusal
+from course.grading.lock import Lock
 from course.paths import CourseError, root
 
 # Quotas are a learner's own: nobody uses up another's.
@@ -580,7 +581,7 @@ def collect(source: Path, now: datetime.datetime) -> Collection:
     """Collect from a folder or a zip.
 
     Raises:
-        CourseError: it is neither.
+        CourseError: it is neither, or somebody grades or collects at this moment.
     """
     if source.is_dir():
         found = in_folder(source)
@@ -588,11 +589,16 @@ def collect(source: Path, now: datetime.datetime) -> Collection:
         found = in_zip(source)
     else:
         raise CourseError(f"{source} is neither a folder nor a zip")
-    collection = Collection(now)
-    for each in tqdm(found, desc="collecting", unit="file", delay=2):
-        collection.look_at(each)
-    collection.finish()
-    return collection
+    lock = Lock()
+    lock.acquire()
+    try:
+        collection = Collection(now)
+        for each in tqdm(found, desc="collecting", unit="file", delay=2):
+            collection.look_at(each)
+        collection.finish()
+        return collection
+    finally:
+        lock.release()
 
 
 # Read by a person in vain, and yet nothing to worry about.

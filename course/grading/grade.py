@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from course.grading import jobs, pool, submission, verdicts, work
 from course.grading.jobs import Exercise
+from course.grading.lock import Lock
 from course.paths import CourseError, lessons, root
 
 LONGEST_ID = 128  # of a student in nbgrader's database
@@ -91,7 +92,7 @@ def run(part: str, students: list[str], judges: pool.Judges, level: str) -> Repo
     jobs.forget()
     exercises = jobs.part(part)
     _current(exercises)
-    lock = writer.Lock()
+    lock = Lock()
     lock.acquire()
     try:
         with writer.Writer() as gradebook:
@@ -176,10 +177,10 @@ class _Batch:
             todo.sort(key=lambda each: each[0], reverse=True)
             again = []
             for alone, queue in ((False, todo), (True, again)):
-                for student, lesson in self._judge(queue, found, alone, again):
+                for student, lesson, reading in self._judge(queue, found, alone, again):
                     self.waiting[student].discard(lesson)
                     if not self.waiting[student]:
-                        self._record(student, found[student])
+                        self._record(student, found[student], {lesson: reading})
                         bar.update()
         return self.report
 
@@ -234,9 +235,9 @@ class _Batch:
             self.exercises[lesson], student, reading, self.limits[lesson], self.level
         )
 
-    def _judge(self, queue, found, alone, again) -> Iterator[tuple[str, str]]:
-        """Judge and keep what is in the queue; (student, lesson) of what is settled.
-        What has to be run again alone is put into `again`."""
+    def _judge(self, queue, found, alone, again) -> Iterator[tuple]:
+        """Judge and keep what is in the queue; (student, lesson, reading) of what is
+        settled. What has to be run again alone is put into `again`."""
         items = {}
 
         def requests():
@@ -261,13 +262,13 @@ class _Batch:
                 again.append((0, student, lesson))
                 continue
             self.report.judged += 1
-            yield student, lesson
+            yield student, lesson, item.reading
 
-    def _record(self, student, files, readings=None):
-        """Put a submission into the gradebook and its notebooks beside it; they are
-        read again if that was long ago, so that few are in memory."""
+    def _record(self, student, files, readings):
+        """Put a submission into the gradebook and its notebooks beside it; those that
+        were read long ago are read again, so that few are in memory."""
         try:
-            self._record_all(student, files, readings or {})
+            self._record_all(student, files, readings)
         except Exception as error:  # the other submissions are graded all the same
             self.report.failures.append(f"{student}: {type(error).__name__}: {error}")
 

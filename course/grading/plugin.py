@@ -22,6 +22,7 @@ from traitlets import Bool
 from traitlets.log import get_logger
 
 from course.grading import jobs, pool, submission, verdicts, work, writer
+from course.grading.lock import Lock
 from course.grading.writer import MarkUngraded
 from course.paths import CourseError, root
 
@@ -35,7 +36,7 @@ class _Run:
     """What the steps of one submission tell each other, in this process."""
 
     def __init__(self):
-        self.lock = writer.Lock()
+        self.lock = Lock()
         self.judges: pool.Judges | None = None
         self.start({}, {})
 

@@ -19,6 +19,8 @@ from click.testing import CliRunner
 from course import paths
 from course.grading import collect as module
 from course.grading.collect import collect, collect_command, safe_id, submitted_as
+from course.grading.lock import Lock
+from course.paths import CourseError
 
 NOON = datetime.datetime(2026, 3, 29, 12, 0, tzinfo=datetime.UTC)
 LATER = NOON + datetime.timedelta(hours=1)
@@ -243,6 +245,17 @@ def test_a_resubmission_replaces_and_the_same_file_does_not(course, inbox):
     put(inbox, "anna/first.ipynb", ONE, time=3000)
     collect(inbox, LATER)
     assert submitted(course) == {"anna/part/first.ipynb": ONE}
+
+
+def test_nobody_collects_while_another_does_or_grades(course, inbox):
+    put(inbox, "anna/first.ipynb")
+    other = Lock()
+    other.acquire()
+    with pytest.raises(CourseError, match=f"elsewhere: process {os.getpid()} on"):
+        collect(inbox, NOON)
+    assert not (course / "grading").exists()
+    other.release()
+    assert collect(inbox, NOON).new == [("anna", "part/first")]
 
 
 BROKEN = {
