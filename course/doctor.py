@@ -56,6 +56,51 @@ def gradebook() -> tuple[bool, str, str]:
     return private, what, f"chmod 700 {folder}"
 
 
+# What gives a layer of the sandbox to a machine that lacks it.
+LAYERS = {
+    "limits": "grade on Linux, in a virtual machine or a container if need be",
+    "landlock": "Linux 6.2 or newer is needed, with `landlock` in "
+    "/sys/kernel/security/lsm (kernel parameter lsm=landlock,...)",
+    "seccomp": "a processor of type x86_64 or aarch64 is needed",
+    "namespaces": "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0 "
+    "(Ubuntu) or kernel.unprivileged_userns_clone=1 (Debian)",
+}
+
+
+def can_isolate() -> bool:
+    """Whether what grades is here; a release for learners may lack it."""
+    try:
+        return importlib.util.find_spec("course.grading.sandbox") is not None
+    except ModuleNotFoundError:  # nor is its package
+        return False
+
+
+def isolation() -> tuple[bool, str, str]:
+    """How well a learner's code is shut in on this machine: tried out, in seconds."""
+    from course.grading import sandbox
+
+    report = sandbox.report()
+    layers = report["layers"]
+    good = report["level"] in ("base", "full")
+    listed = ", ".join(f"{name} {state}" for name, state in layers.items())
+    what = f"sandbox for grading: level {report['level']} ({listed})"
+    if report["failed"]:
+        what += f"; not held back: {', '.join(report['failed'])}"
+    if "error" in report:
+        what += f"; {report['error']}"
+    absent = [name for name in LAYERS if layers[name] == "absent"]
+    if good and absent:
+        what += "; learners' code can see which paths exist, not read them"
+    if "limits" in absent:
+        absent = ["limits"]  # no Linux: the others would not help
+    advice = [LAYERS[name] for name in absent]
+    if not advice and report["failed"]:
+        advice = ["grade on another machine, or in a virtual machine"]
+    if not good:
+        advice.append("`course grade --allow-weak` grades all the same")
+    return good, what, "; ".join(advice)
+
+
 def browser() -> tuple[bool, str, str]:
     found = shutil.which("chromium") or shutil.which("google-chrome")
     what = "a browser for the page tests" if found else "no browser for the page tests"
@@ -68,6 +113,8 @@ def doctor_command():
     checks = [(python, True), (pinned, True), (staff, False)]
     if staff()[0]:  # for others the rest is no matter
         checks += [(gradebook, True), (browser, False)]
+    if staff()[0] and can_isolate():
+        checks.append((isolation, False))
     broken = False
     for check, needed in checks:
         good, what, advice = check()

@@ -61,3 +61,60 @@ def test_doctor_says_where_the_state_is_and_who_may_read_it(state):
     run = CliRunner().invoke(doctor.doctor_command)
     assert run.exit_code == 1
     assert f"chmod 700 {state}" in run.output
+
+
+def reported(monkeypatch, **said):
+    """What `course doctor` says of a machine whose sandbox reports this."""
+    from course.grading import sandbox
+
+    layers = {"limits": "in force", "landlock": "version 7", "seccomp": "in force"}
+    layers |= {"namespaces": "in force", **said.pop("layers", {})}
+    report = {"level": "full", "canaries": {}, "failed": []} | said
+    monkeypatch.setattr(sandbox, "report", lambda: report | {"layers": layers})
+    run = CliRunner().invoke(doctor.doctor_command)
+    start = run.output.index("sandbox for grading")
+    line = run.output.rindex("\n", 0, start) + 1
+    return run.output[line:].split("\n")
+
+
+def test_doctor_says_how_well_learners_code_is_shut_in(state, monkeypatch):
+    line, *rest = reported(monkeypatch)
+    assert line.startswith("ok ")
+    assert "level full (limits in force, landlock version 7" in line
+    assert rest == [""]
+    line, *rest = reported(monkeypatch, level="base", layers={"namespaces": "absent"})
+    assert line.startswith("ok ")
+    assert "which paths exist" in line
+
+
+def test_doctor_says_what_the_sandbox_lacks_and_what_mends_it(state, monkeypatch):
+    absent = {"landlock": "absent", "namespaces": "absent"}
+    line, advice, _ = reported(
+        monkeypatch, level="weak", layers=absent, failed=["truncate", "signals"]
+    )
+    assert line.startswith("optional ")
+    assert "not held back: truncate, signals" in line
+    assert "lsm=landlock" in advice
+    assert "--allow-weak" in advice
+    layers = dict.fromkeys(("limits", "landlock", "namespaces"), "absent")
+    error = "there is no sandbox for darwin"
+    line, advice, _ = reported(monkeypatch, level="none", layers=layers, error=error)
+    assert error in line
+    assert "grade on Linux" in advice
+    assert "lsm=landlock" not in advice
+
+
+def test_doctor_does_without_what_a_release_for_learners_lacks(state, monkeypatch):
+    import importlib.util
+
+    honest = importlib.util.find_spec
+
+    def find_spec(name):
+        if name.startswith("course.grading"):
+            raise ModuleNotFoundError(name)
+        return honest(name)
+
+    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
+    run = CliRunner().invoke(doctor.doctor_command)
+    assert run.exit_code == 0
+    assert "sandbox" not in run.output
