@@ -20,6 +20,7 @@ import itertools
 import json
 import linecache
 import os
+import re
 import shutil
 import struct
 import sys
@@ -30,9 +31,13 @@ from pathlib import Path
 
 SCHEMA = 1
 LONGEST = 2000  # characters of a message
+MOST = 120.0  # seconds of a learner's code, whatever the exercises' limits add up to
+NAMED = 5  # of the checks that held, in the message of a test that passed
 FAILED = "the grader failed here, not your code"
 # A test that raises one of these has a mistake, whatever it was given.
 MISTAKES = (NameError, ImportError, SyntaxError)
+# What a learner's code may ask for by an absolute path, and not get.
+OUTSIDE, PLACE = ("PermissionError", "FileNotFoundError"), re.compile("'/")
 # What the zygote consists of, and what notebooks import of the course.
 PROGRAM = [
     "course/__init__.py",
@@ -47,6 +52,7 @@ PROGRAM = [
 ]
 KIT = ["course/__init__.py", "course/check.py"]
 NO_MEMORY = ("can't allocate memory", "not enough memory")
+NO_ROOM = ("File too large", "No space left on device", "Disk quota exceeded")
 
 
 def main() -> None:
@@ -140,15 +146,19 @@ class Court:
             self.zygote = None
             return _Case(self, job, failed, tell).judge()
 
-    def ready(self):
-        """The zygote, started where there is none."""
+    def ready(self, bare: bool):
+        """The zygote, started where there is none; `bare` without a sandbox."""
         from course.grading import proxies
 
+        if self.zygote is not None and self.zygote.bare != bare:
+            self.zygote.close()
+            self.zygote = None
         if self.zygote is None:
             self.zygote = proxies.Zygote(
                 self.place / "program",
                 self.place / "scratch",
                 [self.place / "libraries"],
+                bare,
             )
         return self.zygote
 
@@ -184,7 +194,8 @@ class _Case:
         self.court, self.job, self.tell = court, job, tell
         self.cells = job["cells"]
         self.limits = job["limits"]
-        self.left = sum(self.limits["seconds"].values()) + self.limits["cell_seconds"]
+        whole = sum(self.limits["seconds"].values()) + self.limits["cell_seconds"]
+        self.left = self.most = min(whole, MOST)
         self.places = {c["id"]: i for i, c in enumerate(self.cells)}
         self.answer = {
             c["task"]: i for i, c in enumerate(self.cells) if c["kind"] == "answer"
@@ -220,6 +231,8 @@ class _Case:
         finally:
             self.stop()
         self.note()
+        for cell in self.cells:
+            self.suspect(cell)
         return self.verdict(time.monotonic() - begun)
 
     def groups(self):
@@ -262,10 +275,8 @@ class _Case:
             try:
                 self.advance(indices[0])
                 if task not in self.settled:
-                    limit = self.limits["seconds"][task]
-                    self.exercise = self.proxies.Exercise(
-                        self.line, min(limit, self.left), limit
-                    )
+                    share = self.share(self.limits["seconds"][task])
+                    self.exercise = self.proxies.Exercise(self.line, *share)
             except self.proxies.Ended as ended:
                 self.settled[task] = ended.status, ended.text
         for index in indices:
@@ -289,6 +300,13 @@ class _Case:
         if not more or late or (self.line.busy and self.line.join() is None):
             self.stop()
 
+    def share(self, limit):
+        """What is left for a limit: (seconds, what the learner reads if they pass)."""
+        if limit <= self.left:
+            return limit, f"stopped after {limit:g} s"
+        text = f"stopped: a notebook as a whole may take {self.most:g} s"
+        return max(self.left, 0), text
+
     def stop(self):
         if self.line is not None:
             self.line.close()
@@ -298,9 +316,8 @@ class _Case:
         """Bring the main line to a cell: where it died before, the stub runs."""
         while self.line is None or self.next < index:
             if self.left <= 0:
-                raise self.proxies.Ended(
-                    "timed out", "the notebook has used up the time of all exercises"
-                )
+                _, late = self.share(self.limits["cell_seconds"])
+                raise self.proxies.Ended("timed out", late)
             if self.line is None:
                 self.begin()
             cell = self.cells[self.next]
@@ -308,8 +325,10 @@ class _Case:
             begun = time.monotonic()
             try:
                 if source is not None and self.next < index:
-                    seconds = min(self.limits["cell_seconds"], self.left)
-                    told = self.line.run(cell, source, seconds)
+                    share = self.share(self.limits["cell_seconds"])
+                    told = self.line.run(cell, source, *share)
+                    if told:
+                        self.suspect(cell, told)
                     if not self.deaths.get(self.next):
                         self.raised[self.next] = told
                 self.next += self.next < index
@@ -335,7 +354,11 @@ class _Case:
         given = tuple(c["source"] for c in self.cells if c["kind"] == "given")
         channels = 1 + len(self.groups())
         self.line = self.proxies.Line(
-            self.court.ready(), setup, policy, preload(given), channels
+            self.court.ready(self.job["level"] == "none"),
+            setup,
+            policy,
+            preload(given),
+            channels,
         )
         self.next = 0
 
@@ -352,6 +375,7 @@ class _Case:
     def test(self, cell):
         """Run a test: (points, status, what the learner reads, in a hidden part)."""
         os.environ["COURSE_SEED"] = self.job["seeds"][cell["task"]]
+        self.check.held.clear()
         of = float(cell["points"])
         try:
             names = dict(self.given)
@@ -367,7 +391,7 @@ class _Case:
         except BaseException as error:
             return 0.0, *self.failure(cell, error)
         if points == of:
-            return of, "passed", "", False
+            return of, "passed", checked(self.check.held), False
         return points, "wrong", f"{points:g} of {of:g} points", False
 
     def failure(self, cell, error):
@@ -384,6 +408,7 @@ class _Case:
                 # An answer cell that raises is the first thing to mend.
                 return *self.explain(raised, cell["task"]), hidden
             case self.proxies.LearnerError():
+                self.suspect(self.cells[self.answer[cell["task"]]], error.told)
                 return *self.explain(error.told, cell["task"]), hidden
             case self.proxies.Refused():
                 text = str(error)
@@ -411,8 +436,10 @@ class _Case:
             return "crashed", "your code called sys.exit"
         no_memory = any(words in told["text"] for words in NO_MEMORY)
         if told["base"] == "MemoryError" or no_memory:
-            size = self.limits["memory"] / 2**30
-            return "crashed", f"your code used more than {size:g} GiB of memory"
+            memory = self.limits["memory"]
+            return "crashed", self.proxies.exceeded("memory", memory)
+        if any(words in told["text"] for words in NO_ROOM):
+            return "crashed", self.proxies.exceeded("scratch", 0)
         lines = []
         for name, number in reversed(told["frames"]):
             cell = self.cells[self.places[name]] if name in self.places else None
@@ -437,6 +464,25 @@ class _Case:
             text = f"{label(cell)}: {text}"
             self.notes.append({"code": "cell-raised", "text": text})
 
+    def suspect(self, cell, told=None):
+        """Note for the instructor what a person might look at: an answer imported, or
+        a path asked for that is not there for learners. Seen is only what a cell says
+        and what its exceptions say; it proves nothing and costs nothing.
+        """
+        found, answers = [], []
+        if told is None:
+            answers = sorted(named(cell["source"]).intersection(self.job["absent"]))
+        elif told["type"] == "ImportError" and "holds the answer" in told["text"]:
+            answers = [told["text"].partition(" ")[0]]
+        elif told["type"] in OUTSIDE and PLACE.search(told["text"]):
+            found.append(("flag-path", f"{told['type']}: {told['text']}"))
+        for name in answers:
+            found.append(("flag-answer", f"asks for {name}, which holds the answer"))
+        for code, text in found:
+            note = {"code": code, "text": f"{label(cell)}: {text}"}
+            if cell["kind"] in ("own", "answer") and note not in self.notes:
+                self.notes.append(note)
+
     # The verdict
 
     def verdict(self, seconds):
@@ -451,6 +497,8 @@ class _Case:
             worse = status == "grader error" != of["status"]
             if worse or (of["status"] == "passed" != status):
                 of |= {"status": status, "message": message}
+            elif of["status"] == status == "passed":
+                of["message"] = "\n".join(filter(None, (of["message"], message)))
             of.setdefault("checks", {})[cell["id"]] = {
                 "points": points,
                 "of": float(cell["points"]),
@@ -465,6 +513,7 @@ class _Case:
                 "content": self.job.get("content") or content(self.cells),
                 "exercises": exercises,
                 "notes": self.notes,
+                # By a hash of the job's text, which does not tell the seed.
                 "seeds": {
                     task: hashlib.sha256(seed.encode()).hexdigest()[:16]
                     for task, seed in self.job["seeds"].items()
@@ -476,6 +525,8 @@ class _Case:
                 "tasks": {task: round(each, 4) for task, each in self.seconds.items()},
                 "limits": self.limits,
                 "cached": False,
+                # None if nothing of the learner's ran.
+                "isolated": self.court.zygote and self.court.zygote.isolated,
                 # For the instructor only: they may quote tests.
                 "errors": self.errors,
             },
@@ -517,6 +568,34 @@ def content(cells: list[dict]) -> str:
     """A hash of the learner's cells."""
     mine = [[c["id"], c["source"]] for c in cells if c["kind"] in ("own", "answer")]
     return hashlib.sha256(json.dumps(mine).encode()).hexdigest()
+
+
+@functools.lru_cache(1000)
+def named(source: str) -> frozenset[str]:
+    """The modules of `lib` that code imports or names in a string, wherever in it."""
+    found = set()
+    try:
+        nodes = list(ast.walk(ast.parse(source))) if "lib" in source else []
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        nodes = []  # what does not parse does not import either
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(node.value)
+    return frozenset(found)
+
+
+def checked(labels: list[str]) -> str:
+    """What a test that passed has checked, by what its checks are called."""
+    names = [name for name in dict.fromkeys(labels) if name]
+    if not names:
+        return ""
+    more = "; …" if len(names) > NAMED else ""
+    return f"{len(names)} checked: {'; '.join(names[:NAMED])}{more}"
 
 
 def label(cell: dict, task: str | None = None) -> str:

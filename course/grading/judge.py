@@ -102,8 +102,11 @@ def judge_one(job: bytes) -> bytes:
     global _court
     read = json.loads(job)
     level = sandbox.level()
-    if LEVELS.index(level) < max(LEVELS.index(read["level"]), LEVELS.index("weak")):
-        raise RuntimeError(f"the sandbox reaches {level!r}, not {read['level']!r}")
+    _demand(level, read["level"])
+    if level == "none" and sandbox.refusal():
+        raise RuntimeError(sandbox.refusal())
+    if read["level"] == "none":
+        read["level"] = level  # where there is more, more is in force
     failed = []
     with _lock:
         while True:
@@ -120,8 +123,17 @@ def judge_one(job: bytes) -> bytes:
                 if task is None or task in failed:
                     raise RuntimeError("the judge cannot be started") from None
                 failed.append(task)
+    # It may have worked when it was tried, and not since.
+    if verdict["run"].pop("isolated") is False and level == "full":
+        level = "base"
+        _demand(level, read["level"])
     verdict["run"]["level"] = level
     return json.dumps(verdict, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _demand(level, asked):
+    if LEVELS.index(level) < LEVELS.index(asked):
+        raise RuntimeError(f"the sandbox reaches {level!r}, not {asked!r}")
 
 
 def close() -> None:

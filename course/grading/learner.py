@@ -200,7 +200,8 @@ class _Exercise:
         if not kept and not isinstance(
             value, torch.nn.Module | torch.optim.Optimizer | types.BuiltinMethodType
         ):
-            raise WireError(f"class {kind.__qualname__}")
+            of = f" of dtype {value.dtype}" if kind is np.ndarray else ""
+            raise WireError(f"class {kind.__qualname__}{of}")
         if len(self.objects) >= MOST_OBJECTS:
             raise WireError(f"more than {MOST_OBJECTS} objects")
         self.objects.append(value)

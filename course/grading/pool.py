@@ -41,7 +41,7 @@ def level(allow_weak: bool) -> str:
 
     Raises:
         CourseError: this machine does not reach the least level, and nobody said in
-            words that less will do.
+            words that less will do; or has no sandbox, and may not do without.
     """
     from course.grading import sandbox
 
@@ -49,6 +49,8 @@ def level(allow_weak: bool) -> str:
     if LEVELS.index(reached) >= LEVELS.index(LEAST):
         return LEAST
     if allow_weak:
+        if reached == "none" and sandbox.refusal():
+            raise CourseError(sandbox.refusal())
         return reached
     raise CourseError(
         f"the sandbox reaches level {reached!r} on this machine, and {LEAST!r} is "

@@ -103,11 +103,14 @@ def escaped(text: str, longest: int = LONGEST) -> str:
 class Zygote:
     """Starts learners' processes, one submission at a time, and ends them."""
 
-    def __init__(self, program: Path, scratch: Path, readable: list[Path]):
-        self.scratch, self.forks = scratch, 0
+    def __init__(
+        self, program: Path, scratch: Path, readable: list[Path], bare: bool = False
+    ):
+        self.scratch, self.forks, self.bare = scratch, 0, bare
         mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket = mine
         program = program / "course" / "grading" / "zygote.py"
+        how = "bare" if bare else "shut"
         # Of -I this leaves out only that it ignores the environment, which is ours:
         # sets of strings then have one order, the same answers one verdict.
         command = [sys.executable, "-P", "-s", "-B", "-X", "utf8", str(program)]
@@ -121,7 +124,7 @@ class Zygote:
             "OPENBLAS_NUM_THREADS": "1",
         }
         self.process = subprocess.Popen(
-            [*command, str(its.fileno()), str(scratch), *map(str, readable)],
+            [*command, str(its.fileno()), str(scratch), how, *map(str, readable)],
             pass_fds=[its.fileno()],
             env=environment,
             cwd="/",
@@ -131,7 +134,7 @@ class Zygote:
         )
         its.close()
         try:
-            self._receive(START)
+            self.isolated = self._receive(START)["isolated"]
         except BaseException:
             self.close()
             raise
@@ -154,6 +157,11 @@ class Zygote:
             )
             self._receive(START)
         return [Channel(mine) for mine, _ in pairs]
+
+    def why(self) -> str | None:
+        """Why the supervisor ended the last learner's process; None if it did not."""
+        self.socket.send(json.dumps({"do": "why"}).encode())
+        return self._receive(START)["why"]
 
     def end(self) -> None:
         """End every process that came of a fork, and empty its folder."""
@@ -178,17 +186,17 @@ class Zygote:
 class Line:
     """The main line of a learner's process."""
 
-    def __init__(self, zygote: Zygote, *arguments):
-        self.zygote = zygote
-        self.main, *self.free = zygote.fork(*arguments)
+    def __init__(self, zygote: Zygote, setup: dict, policy: dict, *arguments):
+        self.zygote, self.memory = zygote, policy["memory"]
+        self.main, *self.free = zygote.fork(setup, policy, *arguments)
         self.used = 0
         self.busy = False
 
-    def run(self, cell: dict, source: str, seconds: float) -> dict | None:
+    def run(self, cell: dict, source: str, seconds: float, late: str) -> dict | None:
         """Run a cell; what it raised.
 
         Raises:
-            Ended: the process ended, or ran too long.
+            Ended: the process ended, or ran too long, which `late` says in words.
         """
         request = ["run", cell["id"], cell["kind"], source]
         try:
@@ -200,9 +208,9 @@ class Line:
                     return _told(told)
             raise WireError("not an answer")
         except Late:
-            raise Ended("timed out", f"stopped after {seconds:.3g} s") from None
+            raise Ended("timed out", late) from None
         except WireError:
-            raise Ended("crashed", "your code ended Python here") from None
+            raise Ended("crashed", self.ended("your code ended Python here")) from None
 
     def fork(self) -> Channel:
         """A fork of the process as it is now, for one exercise."""
@@ -210,7 +218,7 @@ class Line:
         try:
             self.main.send(wire.encode(["fork", self.used]), GRACE)
         except WireError:
-            raise Ended("crashed", "your code ended Python here") from None
+            raise Ended("crashed", self.ended("your code ended Python here")) from None
         self.used += 1
         self.busy = True
         return channel
@@ -226,6 +234,11 @@ class Line:
                     return status
         return None
 
+    def ended(self, text: str) -> str:
+        """Why the process ended: what the supervisor says, else `text`."""
+        why = self.zygote.why()
+        return exceeded(why, self.memory) if why else text
+
     def close(self) -> None:
         """End the process with all that came of it."""
         for channel in (self.main, *self.free):
@@ -234,12 +247,12 @@ class Line:
 
 
 class Exercise:
-    """What an exercise's fork answers, within a time."""
+    """What an exercise's fork answers, within a time; `late` says when it is over."""
 
-    def __init__(self, line: Line, seconds: float, limit: float):
+    def __init__(self, line: Line, seconds: float, late: str):
         self.line = line
         self.channel = line.fork()
-        self.left, self.limit = seconds, limit
+        self.left, self.late = seconds, late
         self.seconds = 0.0  # waited for answers
         self.bytes = self.callbacks = self.depth = 0
         self.functions = {}
@@ -323,10 +336,10 @@ class Exercise:
         try:
             yield
         except Late:
-            self._end("timed out", f"stopped after {self.limit:g} s")
+            self._end("timed out", self.late)
         except Closed:
             self.channel.close()
-            self._end("crashed", ending(self.line.join()))
+            self._end("crashed", self.line.ended(ending(self.line.join())))
         except WireError as error:
             self._end("wrong", f"the answer cannot be read: {error}")
         finally:
@@ -444,6 +457,14 @@ def bare(source: str, name: str, first: int) -> str:
                 del node.body[0]
             return ast.unparse(node)
     raise Author(f"{name} is a probe, but no top-level function of the test")
+
+
+def exceeded(what: str, memory: int) -> str:
+    """That a learner's code used too much "memory", or "scratch", in words."""
+    if what == "memory":
+        return f"your code used more than {memory / 2**30:g} GiB of memory"
+    most = sandbox.Policy.scratch // 2**20, sandbox.Policy.files
+    return "your code wrote more than {} MiB, or more than {} files".format(*most)
 
 
 def ending(status: int | None) -> str:

@@ -116,6 +116,7 @@ class _Zygote:
     status: int  # /proc/self/status of the zygote, open
     maps: int  # /proc/self/maps
     limits: int  # the pipe to the supervisor
+    reasons: int  # the pipe from it
 
 
 _zygote: _Zygote | None = None
@@ -132,6 +133,16 @@ def command(python: list[str]) -> list[str]:
     instructor's, and with `close_fds=True`.
     """
     return [python[0], "-I", *(part for part in python[1:] if part != "-I")]
+
+
+def refusal() -> str | None:
+    """Why learners' code may not even run without a sandbox here; None if it may."""
+    if sys.platform == "linux" and os.geteuid() != 0:
+        return None
+    return (
+        "without a sandbox learners' code runs on Linux only, and never as root: grade "
+        "as an ordinary user, or in a container whose sandbox `course doctor` approves"
+    )
 
 
 def preexec() -> None:
@@ -286,6 +297,7 @@ def prepare(
     uid: int | None = None,
     *,
     namespaces: bool = True,
+    bare: bool = False,
 ) -> None:
     """Become a zygote: unprivileged, in namespaces where allowed, supervised.
 
@@ -298,30 +310,37 @@ def prepare(
             Needed where there are no namespaces. As root it is given to the new user.
         uid: whom to become when started as root; by default a number of its own.
         namespaces: False does without them though the machine allows them.
+        bare: put up no layer at all, here and in `enter`; only the supervisor stays.
+            For an instructor who said so in words, where nothing else works.
 
     Raises:
-        SandboxError: not Linux, or root cannot be given up.
+        SandboxError: not Linux, or root cannot be given up, or is asked to be `bare`.
     """
     global _zygote
     if sys.platform != "linux":
         raise SandboxError(f"there is no sandbox for {sys.platform}")
     read = _outermost([*libraries(), *map(Path, read)])
     dropping = os.geteuid() == 0 or os.getuid() == 0
+    if bare and dropping:
+        raise SandboxError("root runs no learner's code without a sandbox")
     uid = _free_uid(uid) if dropping else os.getuid()
     if dropping and scratch:
         os.chown(scratch, uid, uid)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
     reading, limits = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    reasons, telling = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     supervisor, parent = os.getpid(), os.getppid()
     child = os.fork()
     if child:
-        _supervise(child, parent, reading)
+        _supervise(child, parent, reading, telling)
     os.close(reading)
+    os.close(telling)
     with contextlib.suppress(OSError):  # if memory is short, this goes first
         Path("/proc/self/oom_score_adj").write_text("500")
     if dropping:
         _drop(uid, read, [Path(scratch)] if scratch else [])
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
+    namespaces = namespaces and not bare
     isolated = namespaces and _succeeds(lambda: _isolate(read, test=True))
     if isolated:
         _die_with(supervisor)
@@ -332,7 +351,7 @@ def prepare(
         _die_with(supervisor)
         _check_readable(read)
     _prctl(PR_SET_DUMPABLE, 0)  # nobody of the same user may look into it
-    _zygote = _Zygote(isolated, status, maps, limits)
+    _zygote = _Zygote(isolated, status, maps, limits, reasons)
 
 
 def sweep(write: Path | None = None) -> None:
@@ -382,6 +401,18 @@ def collapse() -> None:
                 libc.madvise(*whole, MADV_COLLAPSE)
 
 
+def reason(pid: int) -> str | None:
+    """Why the supervisor ended a learner's processes, of which `pid` was the first:
+    "memory" or "scratch"; None if it did not. Asking clears what was said of others.
+    """
+    with contextlib.suppress(BlockingIOError):
+        for line in os.read(_zygote.reasons, 65536).splitlines():
+            learner, why = line.decode().split()
+            if int(learner) == pid:
+                return why
+    return None
+
+
 def isolated() -> bool:
     """Whether this zygote is in namespaces of its own."""
     return _zygote is not None and _zygote.namespaces
@@ -390,7 +421,13 @@ def isolated() -> bool:
 # In the learner's process
 
 
-def enter(policy: Policy, keep: Iterable[int] = (), *, weak: bool = False) -> None:
+def enter(
+    policy: Policy,
+    keep: Iterable[int] = (),
+    *,
+    weak: bool = False,
+    bare: bool = False,
+) -> None:
     """Shut this process in, for good. Call it after the fork, before learner code.
 
     Descriptors other than 0, 1, 2 and `keep` are closed; the environment holds the
@@ -401,7 +438,8 @@ def enter(policy: Policy, keep: Iterable[int] = (), *, weak: bool = False) -> No
     an address, poll. Not sendmsg or recvmsg: no descriptor is ever passed.
 
     With `weak`, a kernel that lacks Landlock, or a machine without a filter, is put up
-    with: for an instructor who said so in words.
+    with: for an instructor who said so in words. With `bare` the process is shut in by
+    nothing.
 
     Raises:
         SandboxError: a layer could not be put up. Then run nothing in this process.
@@ -416,7 +454,7 @@ def enter(policy: Policy, keep: Iterable[int] = (), *, weak: bool = False) -> No
     with contextlib.suppress(PermissionError):  # it leads a session already
         os.setsid()
     base = _data_size(zygote.status)
-    tasks = 2 if zygote.namespaces else _tasks_of(os.getuid())
+    tasks = 2 if zygote.namespaces or bare else _tasks_of(os.getuid())
     line = {"memory": policy.memory, "learner": os.getpid()}
     if zygote.namespaces:
         _own_scratch(write, policy)
@@ -434,6 +472,8 @@ def enter(policy: Policy, keep: Iterable[int] = (), *, weak: bool = False) -> No
     os.environ.clear()
     os.environ |= {"HOME": str(write), "TMPDIR": str(write)}
     tempfile.tempdir = None
+    if bare:
+        return
     _limit(policy, base, tasks)
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
     if landlock_abi() >= LEAST_LANDLOCK or (weak and landlock_abi()):
@@ -767,12 +807,12 @@ def _check_readable(read):
 # Supervision
 
 
-def _supervise(child, parent, limits):
+def _supervise(child, parent, limits, reasons):
     """Watch over the zygote `child` until it or the judge ends. Does not return."""
     try:
         signals = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-        _close_but({2, limits})
+        _close_but({2, limits, reasons})
         policy, text = None, b""
         while True:
             while True:
@@ -789,7 +829,10 @@ def _supervise(child, parent, limits):
             *lines, text = text.split(b"\n")
             if lines:
                 policy = json.loads(lines[-1])
-            if policy is not None and _exceeds(policy):
+            if policy is not None and (why := _exceeds(policy)):
+                # Before: whoever sees them end can then ask why.
+                with contextlib.suppress(BlockingIOError):
+                    os.write(reasons, f"{policy['learner']} {why}\n".encode())
                 _kill_learners()
             seen = signal.sigtimedwait(signals, TICK)
             if seen is not None and seen.si_signo != signal.SIGCHLD:
@@ -802,13 +845,14 @@ def _supervise(child, parent, limits):
 
 
 def _exceeds(policy):
-    """Whether the learners' processes hold more memory, or scratch, than they may."""
+    """Of what the learners' processes hold more than they may: "memory", "scratch"."""
     zygote, *learners = _generations()
     shared = _anonymous(zygote) if zygote else 0
     held = sum(max(0, _anonymous(pid) - shared) for pid in learners)
     if held > policy["memory"] * 1.05:
-        return True
-    return "write" in policy and _overfull(policy, learners)
+        return "memory"
+    full = "write" in policy and _overfull(policy, learners)
+    return "scratch" if full else None
 
 
 def _overfull(policy, learners):

@@ -8,11 +8,14 @@ as JSON, with descriptors beside them:
 
 {"do": "fork", "preload": [modules], "setup": see `learner.serve`, "policy": what of
 `sandbox.Policy` is not the default} with the sockets of a learner's process, answered
-by {"pid"}; {"do": "end", "scratch"} ends every process that came of a fork, answered by
-{}. When the judge is gone, all ends.
+by {"pid"}; {"do": "why"} is answered by {"why": what `sandbox.reason` says of the last
+one}; {"do": "end", "scratch"} ends every process that came of a fork, answered by {}.
+The first message, {"isolated"}, says that it is ready, and whether in namespaces of its
+own. When the judge is gone, all ends.
 
 Arguments: the descriptor of the judge's socket, the folder under which learners'
-scratch folders lie, and what they may read beside the interpreter's own files.
+scratch folders lie, "bare" to put up no sandbox or "shut", and what learners may read
+beside the interpreter's own files.
 """
 
 import contextlib
@@ -35,24 +38,29 @@ PROGRAM = Path(__file__).resolve().parents[2]
 
 def main() -> None:
     """Serve the judge until it is gone."""
-    descriptor, scratch, *readable = sys.argv[1:]
+    descriptor, scratch, how, *readable = sys.argv[1:]
+    bare = how == "bare"
     sys.path.insert(0, str(PROGRAM))
     from course.grading import sandbox
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the judge's to handle
-    sandbox.prepare([PROGRAM, *map(Path, readable)], Path(scratch))
+    sandbox.prepare([PROGRAM, *map(Path, readable)], Path(scratch), bare=bare)
     judge = socket.socket(fileno=int(descriptor))
     _load(PRELOADED)
     from course.grading import learner
 
     learner.courses_own()
     _settle()
-    judge.send(b"{}")
+    judge.send(json.dumps({"isolated": sandbox.isolated()}).encode())
+    pid = None
     while True:
         request, descriptors, _, _ = socket.recv_fds(judge, 2**20, 128)
         if not request:
             break
         request = json.loads(request)
+        if request["do"] == "why":
+            judge.send(json.dumps({"why": sandbox.reason(pid)}).encode())
+            continue
         if request["do"] == "end":
             sandbox.sweep(Path(request["scratch"]))
             judge.send(b"{}")
@@ -62,7 +70,7 @@ def main() -> None:
         pid = os.fork()
         if not pid:
             try:
-                _become_learner(request, descriptors)
+                _become_learner(request, descriptors, bare)
             finally:  # whatever happens, this copy of the loop does not go on
                 os._exit(1)
         for each in descriptors:
@@ -90,7 +98,7 @@ def _settle():
     sandbox.collapse()
 
 
-def _become_learner(request, descriptors):
+def _become_learner(request, descriptors, bare):
     from course.grading import learner, sandbox
     from course.grading.wire import Channel
 
@@ -104,7 +112,7 @@ def _become_learner(request, descriptors):
         write=Path(setup["scratch"]),
         **request["policy"],
     )
-    sandbox.enter(policy, keep=descriptors, weak=setup["weak"])
+    sandbox.enter(policy, keep=descriptors, weak=setup["weak"], bare=bare)
     learner.serve(channels, setup)
 
 

@@ -20,6 +20,7 @@ from course.grading import judge, sandbox
 
 CANARY = "canary-7319"
 PASSED = "passed"
+HELD = "3 checked: two ones doubled; an array doubled; random 3 by 4 doubled"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -484,7 +485,7 @@ def test_a_right_answer_keeps_its_marks(name):
     code = f"{textwrap.dedent(KEEP[name])}\n{RIGHT}"
     before = None
     for _ in range(2):
-        assert double(judged(code)) == (2, PASSED, "")
+        assert double(judged(code)) == (2, PASSED, HELD)
         # The second time nothing is there that was not there after the first.
         after = below(os.getpid())
         assert before in (None, after)
@@ -503,7 +504,7 @@ def test_a_right_answer_keeps_its_marks(name):
     ],
 )
 def test_an_unusual_right_answer_keeps_its_marks(body):
-    assert double(judged(body)) == (2, PASSED, "")
+    assert double(judged(body)) == (2, PASSED, HELD)
 
 
 def test_A14_patched_builtins_decide_nothing():
@@ -578,7 +579,7 @@ def test_F19_chance_gives_the_same_verdict_every_time(body):
 
 def test_a_cell_of_ones_own_that_dies_is_left_out():
     verdict = judged(RIGHT, own="import os\nos.abort()")
-    assert double(verdict) == (2, PASSED, "")
+    assert double(verdict) == (2, PASSED, HELD)
     (note,) = verdict["verdict"]["notes"]
     assert note["code"] == "cell-died"
 

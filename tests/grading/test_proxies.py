@@ -26,28 +26,33 @@ def sandboxed():
     judge.close()
 
 
-def judged(stub, answer, test, given=GIVEN, absent=()):
-    """(status, message, errors of the judge) of one exercise."""
+def job(stub, answer, test, given=GIVEN, absent=(), memory=2**31, seconds=60.0):
+    """A submission to a lesson of one exercise."""
     cells = [
         {"id": "code-1", "kind": "given", "task": None, "source": given},
         {"id": "it", "kind": "answer", "task": "it", "source": answer, "stub": stub},
         {"id": "test_it", "kind": "test", "task": "it", "source": test, "points": 1},
     ]
-    job = {
+    return {
         "schema": 1,
         "lesson": "part/lesson",
         "cells": cells,
         "absent": list(absent),
         "seeds": {"it": "a secret"},
         "limits": {
-            "seconds": {"it": 60.0},
-            "cell_seconds": 10.0,
-            "memory": 2**31,
+            "seconds": {"it": seconds},
+            "cell_seconds": seconds,
+            "memory": memory,
             "output": 2**16,
         },
         "level": "base",
     }
-    verdict = json.loads(judge.judge_one(json.dumps(job).encode()))
+
+
+def judged(*arguments, **keywords):
+    """(status, message, errors of the judge) of one exercise."""
+    request = json.dumps(job(*arguments, **keywords)).encode()
+    verdict = json.loads(judge.judge_one(request))
     exercise = verdict["verdict"]["exercises"]["it"]
     return exercise["status"], exercise["message"], verdict["run"]["errors"]
 
