@@ -379,16 +379,16 @@ def _said(verdict: dict, test: str) -> tuple[float | None, str | None]:
 
 
 def timestamp(folder: Path) -> str | None:
-    """When a submission was handed in, as `timestamp.txt` beside it says; None where
-    that is missing, or no time."""
+    """When a submission was handed in, as `timestamp.txt` beside it says, to the
+    letter; None where that is missing, or no time."""
     from course.grading import intake
 
     try:
-        text = intake.read(folder / "timestamp.txt", 100).decode().strip()
+        text = intake.read(folder / "timestamp.txt", 100).decode()
         parse_utc(text)
     except (CourseError, ValueError, OverflowError, AttributeError):
         return None
-    return text or None
+    return text if text.strip() else None
 
 
 # Files
