@@ -476,7 +476,8 @@ def show_doors(lesson: str, result: dict) -> None:
             f"{times['minute'] / stock['minute']:9.1f}",
             end="",
         )
-        for kind in (0, 1):
+        # With two workers, those of the processors hold the start of the second.
+        for kind in (0, 1) if DOORS[door] < 2 else (0,):
             beyond = times["overhead"][kind]
             part = stock["overhead"][kind] / beyond if beyond > 0 else math.inf
             print(
