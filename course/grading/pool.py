@@ -97,7 +97,8 @@ class Judges:
         while True:
             for name, job in jobs:
                 running[self._submit(job)] = name, job
-                if len(running) > self.count:
+                # Enough that no worker waits while the caller does something.
+                if len(running) > 2 * self.count:
                     break
             if not running:
                 return
