@@ -422,10 +422,9 @@ def soon_gone() -> list[str]:
 
 
 def waiting() -> float:
-    """How many processes there are for learners' code, for each judge that waits."""
-    commands = running()
-    judges = sum("/court.py" in command for command in commands)
-    return sum("/zygote.py" in command for command in commands) / judges
+    """How many processes there are for learners' code, for each zygote that waits."""
+    commands = [command for command in running() if "/zygote.py" in command]
+    return len(commands) / len(set(commands))
 
 
 def attempts(place, judges, level) -> dict:
