@@ -355,9 +355,8 @@ def moving(book) -> Book:
     """The small book with a figure that has sliders in its second chapter."""
     for module in ("figures", "interactive"):
         shutil.copy(root() / "lib" / f"{module}.py", book.folder / "lib")
-    book.edit(
-        "book/part/second.md", "value = later()\n", "value = later()\n" + EXPLORER
-    )
+    cell = f"```{{code-cell}}\n{EXPLORER}```\n\n"
+    book.edit("book/part/second.md", "The value is", cell + "The value is")
     return book
 
 

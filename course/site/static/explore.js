@@ -39,7 +39,8 @@
       return text.replace("-", "−");
     }
     const [digits, power] = value.toExponential(5).split("e").map(Number);
-    const raised = String(power).replace(/./g, (c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]);
+    const raise = (sign) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(sign)];
+    const raised = String(power).replace(/./g, raise);
     return digits === 1 ? `10${raised}` : `${written(digits)} × 10${raised}`;
   }
 
@@ -86,7 +87,7 @@
   function drawAxes(plot, [across, up], place, { left, right, top, bottom }) {
     const line = (d) => drawn(plot, "path", { d, class: "explore-axis" });
     line(`M${left} ${top}V${bottom}H${right}`);
-    for (const value of ticks(across, Math.floor((right - left) / 60))) {
+    for (const value of ticks(across, Math.max(1, Math.floor((right - left) / 60)))) {
       const x = place.x(value);
       line(`M${x} ${bottom}v4`);
       drawn(plot, "text", { x, y: bottom + 17, "text-anchor": "middle" }, written(value));
@@ -135,8 +136,8 @@
     return pixels;
   }
 
-  // ---- Controls: each returns a function that shows the k-th value; a screen reader
-  // hears `more` with it.
+  // ---- Controls: each returns a function that shows the k-th value, of which a screen
+  // reader hears `more`.
 
   function slider(parent, name, count, label, moved) {
     const row = element(parent, "label");
@@ -146,7 +147,8 @@
     const lengths = Array.from({ length: count }, (_, k) => label(k).length);
     value.style.minWidth = `${Math.max(...lengths)}ch`;
     input.addEventListener("input", () => moved(input.valueAsNumber));
-    return (k, more) => {
+    return (k, more, now = count) => {
+      input.max = now - 1;
       input.value = k;
       value.textContent = label(k);
       input.setAttribute("aria-valuetext", `${label(k)}; ${more}`);
@@ -222,6 +224,8 @@
 
     function update() {
       const points = current();
+      const count = Math.max(...points.map((row) => row.length));
+      reading = Math.min(reading, count - 1);
       const now = points.map((row) => row[reading]);
       const texts = now.map((point = []) => {
         const [x, y] = point.map(written);
@@ -233,7 +237,7 @@
       const all = data.series.map((series, i) => `${series.name} ${texts[i] ?? "none"}`);
       const heard = all.join(", ");
       shows.forEach((show, i) => show(chosen[i], `${what} ${along(reading)}: ${heard}`));
-      showReading(reading, heard);
+      showReading(reading, heard, count);
       if (plot.clientWidth > 0) pixels = draw(plot, data, points, now);
     }
 
