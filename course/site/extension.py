@@ -116,6 +116,12 @@ def drop_thebe(app, pagename, templatename, context, doctree):
     ]
 
 
+def add_explorer(app, pagename, templatename, context, doctree):
+    """The script of figures with sliders, on the pages that have one."""
+    if '<figure class="explore">' in context.get("body", ""):
+        app.add_js_file("explore.js", loading_method="defer")
+
+
 class PageRuns(SphinxDirective):
     """```{page-runs}```: when each chapter ran, where, and for how long."""
 
@@ -187,6 +193,7 @@ def setup(app):
     app.connect("doctree-read", add_footer)
     app.connect("build-finished", after_building)
     app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("html-page-context", add_explorer)
     app.config.html_static_path.append(str(STATIC))
     app.add_css_file("course.css")
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": False}

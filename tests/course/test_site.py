@@ -5,6 +5,7 @@ The book in `minibook` is small; every test works on a copy of it that was built
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -285,7 +286,8 @@ addEventListener("load", () => document.fonts.ready.then(() => {
 
 @pytest.fixture
 def browser(tmp_path):
-    """Open a page from disk; the fonts it loaded, and what it asked of the network."""
+    """Open a page from disk; the fonts it loaded, what it asked of the network, and
+    what a script in `more` wrote into `document.body.dataset`, as words."""
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("chromium is not installed; `course doctor` says how")
@@ -302,10 +304,9 @@ def browser(tmp_path):
         run = subprocess.run(
             [program, *options, copy.as_uri()], capture_output=True, text=True
         )
-        found = {}
-        for name in ("fonts", "refused"):
-            found[name] = re.search(rf'data-{name}="([^"]*)"', run.stdout)[1].split()
-        return found
+        body = re.search("<body[^>]*>", run.stdout)[0]
+        found = re.findall(r'data-(\w+)="([^"]*)"', body)
+        return {name: value.split() for name, value in found}
 
     return visit
 
@@ -317,3 +318,67 @@ def test_a_page_opened_from_disk_asks_for_local_files_only(book, browser):
     assert seen["refused"] == []
     seen = browser(page, '<img src="http://example.invalid/x.png">')
     assert seen["refused"] == ["http://example.invalid/x.png"]
+
+
+EXPLORER = """from lib import interactive
+from lib.shared import double
+
+interactive.explore(
+    lambda times, plus: {"doubled": [double(times * x) + len(plus) for x in (1, 2, 4)]},
+    {"times": [10, 1_000, 30], "plus": ["", "a"]},
+    x=[1, 2, 4], xlabel="x", ylabel="twice",
+    alt="Three points < on a line.",
+)
+"""
+
+# Chooses the second of everything and the third x, as a hand does.
+MOVE = """<script>
+addEventListener("load", () => {
+  const figure = document.querySelector("figure.explore");
+  const [times, at] = figure.querySelectorAll("input[type=range]");
+  for (const [slider, value] of [[times, 1], [at, 2]]) {
+    slider.value = value;
+    slider.dispatchEvent(new Event("input"));
+  }
+  figure.querySelectorAll("input[type=radio]")[1].click();
+  const shown = [...figure.querySelectorAll("b")].map(node => node.textContent);
+  document.body.dataset.shown = shown.join(" ");
+  document.body.dataset.heard = times.getAttribute("aria-valuetext");
+  document.body.dataset.drawn = figure.querySelectorAll("svg path").length;
+  document.body.dataset.alt = figure.querySelector("svg").getAttribute("aria-label");
+});
+</script>"""
+
+
+@pytest.fixture
+def moving(book) -> Book:
+    """The small book with a figure that has sliders in its second chapter."""
+    for module in ("figures", "interactive"):
+        shutil.copy(root() / "lib" / f"{module}.py", book.folder / "lib")
+    cell = f"```{{code-cell}}\n{EXPLORER}```\n\n"
+    book.edit("book/part/second.md", "The value is", cell + "The value is")
+    return book
+
+
+def test_a_figure_with_sliders_shows_what_lib_computed(moving, browser):
+    assert succeeded(moving.build())
+    assert "explore.js" in moving.page("part/second")
+    assert "explore.js" not in moving.page("part/first"), "loaded only where used"
+    page = moving.folder / "_build" / "html" / "book" / "part" / "second.html"
+    seen = browser(page, MOVE)
+    assert seen["refused"] == []
+    lib = runpy.run_path(moving.folder / "lib" / "shared.py")
+    number = f"{lib['double'](1_000 * 4) + 1:,}"
+    assert seen["shown"] == [number, "1,000", "4"]
+    assert " ".join(seen["heard"]) == f"1,000; x 4: doubled {number}"
+    assert " ".join(seen["alt"]) == "Three points &lt; on a line."
+    assert int(seen["drawn"][0]) > 3
+    executed = moving.folder / "_build" / "executed" / "part" / "second.ipynb"
+    assert "image/svg+xml" in executed.read_text("utf-8"), "a notebook shows a picture"
+
+
+def test_a_figure_with_sliders_needs_a_text_alternative(moving):
+    moving.edit("book/part/second.md", "Three points < on a line.", "")
+    process = moving.build()
+    assert process.returncode == 1
+    assert "alt must say what the figure shows" in process.stderr
