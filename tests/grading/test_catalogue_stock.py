@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from catalogue import batch
+from catalogue import batch, stock
 
 from course.paths import root
 
@@ -21,6 +21,11 @@ def test_the_table_has_every_row_and_the_judge_does_what_is_demanded():
     for row in rows:
         for points, demanded in zip(row["judge"]["points"], row["demanded"]):
             assert demanded in (None, points), row
+
+
+def test_readers_see_the_same_table():
+    rows = json.loads(TABLE.read_text("utf-8"))["rows"]
+    assert TABLE.with_suffix(".csv").read_text("utf-8") == stock.shown(rows)
 
 
 @pytest.mark.proof

@@ -4,10 +4,13 @@
 
 writes for every row that plain nbgrader can be shown without harm: what is demanded,
 what nbgrader with its own defaults gives (one submission after another, so that each
-row has a result of its own), and what the judge gives. It takes some minutes.
+row has a result of its own), and what the judge gives; and beside it the same for
+readers, as CSV. It takes some minutes.
 """
 
 import contextlib
+import csv
+import io
 import json
 import os
 import shutil
@@ -37,6 +40,28 @@ def main() -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(table, indent=1, ensure_ascii=False)
     target.write_text(f"{text}\n", "utf-8")
+    target.with_suffix(".csv").write_text(shown(table["rows"]), "utf-8")
+
+
+def shown(rows: list[dict]) -> str:
+    """The table for readers: what the two disagree about first."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["", "handed in", "earned", "stock nbgrader", "the judge"])
+    for row in sorted(rows, key=_agreed):
+        stock = row["stock"].get("note") or _sum(row["stock"]["points"])
+        judge = f"{_sum(row['judge']['points'])} ({row['judge']['status']})"
+        earned = _sum(row["demanded"]) if None not in row["demanded"] else "at most 1"
+        writer.writerow([row["id"], row["words"], earned, stock, judge])
+    return file.getvalue()
+
+
+def _agreed(row):
+    return row["stock"]["points"] == row["judge"]["points"]
+
+
+def _sum(points):
+    return f"{sum(points):g}"
 
 
 def compare() -> dict:
