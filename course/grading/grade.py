@@ -20,6 +20,7 @@ from course.grading.lock import Lock
 from course.paths import CourseError, lessons, root
 
 LONGEST_ID = 128  # of a student in nbgrader's database
+MOST_NAMED = 5  # files
 
 
 @dataclass
@@ -186,9 +187,19 @@ class _Batch:
 
     def _files(self):
         """The files of each submission, by lesson; a folder without any is named."""
+        from course.grading.hygiene import visible  # slow, as above
+
         found = {}
         for student, folder in self.folders.items():
             notebooks = sorted(folder.glob("*.ipynb"))
+            others = {path.name for path in folder.iterdir()} - {"timestamp.txt"}
+            others -= {path.name for path in notebooks}
+            if others:
+                listed = ", ".join(map(visible, sorted(others)[:MOST_NAMED]))
+                more = ", …" if len(others) > MOST_NAMED else ""
+                self.report.look.append(
+                    f"{student}: handed in beside notebooks, not used: {listed}{more}"
+                )
             if len(student) > LONGEST_ID:
                 self.report.failures.append(
                     f"{student[:40]}…: the name is longer than {LONGEST_ID} characters:"

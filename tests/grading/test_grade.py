@@ -287,6 +287,20 @@ def test_a_file_that_cannot_be_read_gets_0_and_needs_grading(classroom, judges):
     assert not any(classroom.needs_grading("ada", "second").values())
 
 
+def test_what_was_handed_in_beside_notebooks_is_named_and_not_used(classroom, judges):
+    classroom.submit("ada", double="passed", triple="passed")
+    folder = classroom.folder / "grading/submitted/ada/arithmetic"
+    (folder / "numpy.py").write_text("raise SystemExit")
+    (folder / "a\u202eb").mkdir()
+    (folder / "timestamp.txt").write_text("2026-01-01 00:00:00 UTC")
+    report = run(judges)
+    assert report.look == [
+        "ada: handed in beside notebooks, not used: a⟨U+202E⟩b, numpy.py"
+    ]
+    assert classroom.points("ada") == FULL
+    assert not list((classroom.folder / "grading/autograded").rglob("numpy.py"))
+
+
 def test_a_second_grader_is_told_who_grades(classroom, judges):
     classroom.submit("ada", double="passed")
     with open(classroom.state / "grading.lock", "w+") as file:

@@ -379,6 +379,13 @@ ENDS = [
         stock=True,
     ),
     Row(
+        "F1 sys.exit behind a right answer",
+        f"{RIGHT}\nimport sys\nsys.exit()",
+        status="crashed",
+        message="your code called sys.exit",
+        stock=True,
+    ),
+    Row(
         "F1 sys.exit in a call",
         "import sys\ndef double(x):\n    sys.exit('passed')",
         status="crashed",
