@@ -1,0 +1,193 @@
+"""What relative positions cannot compute, and an attention that can.
+
+Attention whose rows sum to one averages values. On equal tokens all averages are the
+same, whatever bias sits inside the softmax, so identical tokens cannot be numbered.
+URPE multiplies the weights after the softmax, and the row sums carry the position.
+
+Source: Luo et al. 2022, *Your Transformer May Not be as Powerful as You Expect*,
+arXiv:2205.13401; the probe: Su 2022, kexue.fm/archives/9105.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64, Shaped
+from torch import Tensor, nn
+
+from lib.language_model import Encoding, LanguageModel
+
+
+def position_probe(n: int) -> tuple[Int64[Tensor, " n"], Int64[Tensor, " n"]]:
+    """The probe: n equal tokens, all 0, and what is to be said of them, 0 ... n - 1.
+
+    The article counts from 1; here a target is an index into n classes.
+
+    Raises:
+        ValueError: `n` is not positive.
+    """
+    if n < 1:
+        raise ValueError(f"n must be positive, got {n}")
+    return torch.zeros(n, dtype=torch.int64), torch.arange(n)
+
+
+def toeplitz_from_diagonals(
+    c: Shaped[Tensor, "heads diagonals"], n: int
+) -> Shaped[Tensor, "heads n n"]:
+    """The matrix with one entry of `c` on each diagonal: T[h, i, j] = c[h, j - i + m].
+
+    `c` holds 2m + 1 numbers a head, m >= n - 1, that of distance 0 in the middle: a
+    table made for m + 1 tokens serves all shorter sequences. Distances are key minus
+    query, as in the released code of the paper; the article writes g(i - j), which is
+    the table read from right to left, and the transposed matrix.
+
+    Raises:
+        ValueError: `n` is not positive, or `c` has an even number of diagonals or
+            fewer than 2n - 1 of them.
+    """
+    diagonals = c.shape[-1]
+    if n < 1:
+        raise ValueError(f"n must be positive, got {n}")
+    if diagonals % 2 == 0 or diagonals < 2 * n - 1:
+        raise ValueError(
+            f"c must have an odd number of diagonals, {2 * n - 1} or more for {n} "
+            f"tokens, got {diagonals}"
+        )
+    places = torch.arange(n, device=c.device)
+    return c[:, places - places[:, None] + diagonals // 2]
+
+
+def urpe_attention(
+    q: Float[Tensor, "batch heads n d"],
+    k: Float[Tensor, "batch heads n d"],
+    v: Float[Tensor, "batch heads n e"],
+    bias: Float[Tensor, "#heads n n"],
+    c: Float[Tensor, "#heads n n"],
+) -> Float[Tensor, "batch heads n e"]:
+    """(softmax(q kᵀ / sqrt(d) + bias) ⊙ c) v: relative positions outside as well.
+
+    `bias` may hold -inf, as a mask does. `c` has any sign; with ones it is ordinary
+    attention. For a relative encoding both are Toeplitz (`toeplitz_from_diagonals`).
+    Nothing is divided by the sum of a row afterwards: that the rows no longer sum to
+    one is the point. The released code has no bias beyond a relative one either, and
+    shares both tables among its layers.
+
+    Source: Luo et al. 2022, equation 8.
+    """
+    scores = q @ k.mT / q.shape[-1] ** 0.5 + bias
+    return (scores.softmax(-1) * c) @ v
+
+
+class TwoWay(Encoding):
+    """Attention in both directions, without a mask and without positions.
+
+    To be combined: `class Both(Rotary, TwoWay)` rotates, and attends both ways.
+    """
+
+    def attend(
+        self,
+        q: Float[Tensor, "batch heads n d"],
+        k: Float[Tensor, "batch heads n d"],
+        v: Float[Tensor, "batch heads n d"],
+        positions: Int64[Tensor, " n"],
+    ) -> Float[Tensor, "batch heads n d"]:
+        """Every token attends to every token; scores divided by sqrt(d)."""
+        return F.scaled_dot_product_attention(q, k, v)
+
+
+class RelativeBias(Encoding):
+    """A number for each head and distance, added to the scores, in both directions.
+
+    T5's bias without its buckets, or with a fixed `table` that of ALiBi, which has the
+    same value at distances j - i and i - j. `table` is where training starts.
+    """
+
+    def __init__(self, table: Float[Tensor, "heads diagonals"]):
+        super().__init__()
+        self.bias = nn.Parameter(table.clone())
+
+    def attend(
+        self,
+        q: Float[Tensor, "batch heads n d"],
+        k: Float[Tensor, "batch heads n d"],
+        v: Float[Tensor, "batch heads n d"],
+        positions: Int64[Tensor, " n"],
+    ) -> Float[Tensor, "batch heads n d"]:
+        """Softmax of scores and bias: every row of weights sums to one."""
+        bias = toeplitz_from_diagonals(self.bias, q.shape[2])
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+
+
+class Universal(RelativeBias):
+    """URPE: a second table, which multiplies the weights. It starts at one."""
+
+    def __init__(self, table: Float[Tensor, "heads diagonals"]):
+        super().__init__(table)
+        self.c = nn.Parameter(torch.ones_like(table))
+
+    def attend(
+        self,
+        q: Float[Tensor, "batch heads n d"],
+        k: Float[Tensor, "batch heads n d"],
+        v: Float[Tensor, "batch heads n d"],
+        positions: Int64[Tensor, " n"],
+    ) -> Float[Tensor, "batch heads n d"]:
+        """Weights of `RelativeBias`, multiplied: rows sum to what training likes."""
+        n = q.shape[2]
+        bias = toeplitz_from_diagonals(self.bias, n)
+        return urpe_attention(q, k, v, bias, toeplitz_from_diagonals(self.c, n))
+
+
+def train_probe(
+    model: LanguageModel,
+    tokens: Int64[Tensor, " n"],
+    targets: Int64[Tensor, " last"],
+    steps: int,
+    learning_rate: float,
+) -> Float[Tensor, " steps"]:
+    """Train in place to say `targets` of the last tokens; the loss of each step, nats.
+
+    There is one sequence and nothing is held out: the question is what can be
+    expressed, not what carries over. Tokens before the last `len(targets)` are part of
+    the model, as [CLS] is. AdamW; the learning rate rises over the first tenth of the
+    steps and falls to nothing along a cosine; gradients are cut to norm 1.
+    """
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=learning_rate, weight_decay=0.0
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, learning_rate, total_steps=max(steps, 2), pct_start=0.1
+    )
+    device = next(model.parameters()).device
+    tokens, targets = tokens.to(device), targets.to(device)
+    losses = torch.empty(steps)
+    model.train()
+    for step in range(steps):
+        logits = model(tokens[None])[0, -len(targets) :]
+        loss = F.cross_entropy(logits, targets)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        losses[step] = loss.detach()
+    return losses
+
+
+@torch.no_grad()
+def judge_probe(
+    model: LanguageModel,
+    tokens: Int64[Tensor, " n"],
+    targets: Int64[Tensor, " last"],
+) -> tuple[float, float, float]:
+    """Loss in nats, accuracy, and how far apart the logits of two places ever are.
+
+    Where the third is of the size of a rounding error, all places get one answer, and
+    the accuracy is that of a draw among nearly equal logits: noise.
+    """
+    device = next(model.parameters()).device
+    model.eval()
+    logits = model(tokens.to(device)[None])[0, -len(targets) :]
+    targets = targets.to(device)
+    loss = F.cross_entropy(logits.double(), targets)
+    accuracy = (logits.argmax(-1) == targets).double().mean()
+    apart = (logits.amax(0) - logits.amin(0)).max()
+    return float(loss), float(accuracy), float(apart)
