@@ -8,12 +8,23 @@ Source: Luo et al. 2022, *Your Transformer May Not be as Powerful as You Expect*
 arXiv:2205.13401; the probe: Su 2022, kexue.fm/archives/9105.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor, nn
 
-from lib.language_model import Encoding, LanguageModel
+from lib.language_model import Encoding, LanguageModel, Size
+
+# For `lib.runtime.pick`; a batch is of windows of text, the probe is one sequence. The
+# second has the length and the depth of the paper's experiment.
+CPU = Size(
+    layers=2, heads=4, width=32, length=32, batch=16, steps=300, learning_rate=6e-3
+)
+GPU = Size(
+    layers=3, heads=8, width=128, length=128, batch=64, steps=2000, learning_rate=2e-3
+)
 
 
 def position_probe(n: int) -> tuple[Int64[Tensor, " n"], Int64[Tensor, " n"]]:
@@ -67,10 +78,10 @@ def urpe_attention(
     `bias` may hold -inf, as a mask does. `c` has any sign; with ones it is ordinary
     attention. For a relative encoding both are Toeplitz (`toeplitz_from_diagonals`).
     Nothing is divided by the sum of a row afterwards: that the rows no longer sum to
-    one is the point. The released code has no bias beyond a relative one either, and
-    shares both tables among its layers.
+    one is the point. In the released code both tables are
+    shared by all layers, as they are in `Universal`.
 
-    Source: Luo et al. 2022, equation 8.
+    Source: Luo et al. 2022, where it is called URPE-based attention.
     """
     scores = q @ k.mT / q.shape[-1] ** 0.5 + bias
     return (scores.softmax(-1) * c) @ v
@@ -136,33 +147,31 @@ class Universal(RelativeBias):
         return urpe_attention(q, k, v, bias, toeplitz_from_diagonals(self.c, n))
 
 
-def train_probe(
+def train_to_number(
     model: LanguageModel,
-    tokens: Int64[Tensor, " n"],
-    targets: Int64[Tensor, " last"],
-    steps: int,
-    learning_rate: float,
+    sequences: Callable[[], Int64[Tensor, "batch tokens"]],
+    n: int,
+    size: Size,
 ) -> Float[Tensor, " steps"]:
-    """Train in place to say `targets` of the last tokens; the loss of each step, nats.
+    """Train in place to number the last `n` tokens; the loss of each step, in nats.
 
-    There is one sequence and nothing is held out: the question is what can be
-    expressed, not what carries over. Tokens before the last `len(targets)` are part of
-    the model, as [CLS] is. AdamW; the learning rate rises over the first tenth of the
-    steps and falls to nothing along a cosine; gradients are cut to norm 1.
+    `sequences` gives the batch of the next step. Tokens before the last n are part of
+    the model, as [CLS] is, and are not numbered. AdamW without decay; the learning rate
+    rises over the first tenth of the steps and falls to nothing along a cosine;
+    gradients are cut to norm 1. `size` gives steps and rate, and nothing else.
     """
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=learning_rate, weight_decay=0.0
-    )
+    rate = size.learning_rate
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, learning_rate, total_steps=max(steps, 2), pct_start=0.1
+        optimiser, rate, total_steps=max(size.steps, 2), pct_start=0.1
     )
     device = next(model.parameters()).device
-    tokens, targets = tokens.to(device), targets.to(device)
-    losses = torch.empty(steps)
+    places = torch.arange(n, device=device)
+    losses = torch.empty(size.steps)
     model.train()
-    for step in range(steps):
-        logits = model(tokens[None])[0, -len(targets) :]
-        loss = F.cross_entropy(logits, targets)
+    for step in range(size.steps):
+        logits = model(sequences().to(device))[:, -n:]
+        loss = F.cross_entropy(logits.mT, places.expand(len(logits), n))
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -173,21 +182,19 @@ def train_probe(
 
 
 @torch.no_grad()
-def judge_probe(
-    model: LanguageModel,
-    tokens: Int64[Tensor, " n"],
-    targets: Int64[Tensor, " last"],
-) -> tuple[float, float, float]:
-    """Loss in nats, accuracy, and how far apart the logits of two places ever are.
+def judge_numbers(
+    model: LanguageModel, tokens: Int64[Tensor, "batch tokens"], n: int
+) -> tuple[Float[Tensor, "batch n"], Bool[Tensor, "batch n"], float]:
+    """Loss in nats and hits at the last `n` places, and how far apart answers are.
 
-    Where the third is of the size of a rounding error, all places get one answer, and
-    the accuracy is that of a draw among nearly equal logits: noise.
+    The third number is the largest difference between the logits of two places of one
+    sequence. Where it has the size of a rounding error, all places get one answer, and
+    which of n nearly equal logits is the largest is noise: so are the hits.
     """
     device = next(model.parameters()).device
     model.eval()
-    logits = model(tokens.to(device)[None])[0, -len(targets) :]
-    targets = targets.to(device)
-    loss = F.cross_entropy(logits.double(), targets)
-    accuracy = (logits.argmax(-1) == targets).double().mean()
-    apart = (logits.amax(0) - logits.amin(0)).max()
-    return float(loss), float(accuracy), float(apart)
+    logits = model(tokens.to(device))[:, -n:].double().cpu()
+    places = torch.arange(n).expand(len(logits), n)
+    losses = F.cross_entropy(logits.mT, places, reduction="none")
+    apart = (logits.amax(1) - logits.amin(1)).max()
+    return losses, logits.argmax(-1) == places, float(apart)
