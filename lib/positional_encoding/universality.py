@@ -77,11 +77,10 @@ def urpe_attention(
 
     `bias` may hold -inf, as a mask does. `c` has any sign; with ones it is ordinary
     attention. For a relative encoding both are Toeplitz (`toeplitz_from_diagonals`).
-    Nothing is divided by the sum of a row afterwards: that the rows no longer sum to
-    one is the point. In the released code both tables are
-    shared by all layers, as they are in `Universal`.
+    Nothing is divided by the sum of a row afterwards: that rows no longer sum to one
+    is the point. The released code shares both tables among all layers.
 
-    Source: Luo et al. 2022, where it is called URPE-based attention.
+    Source: Luo et al. 2022, *universal RPE-based attention*.
     """
     scores = q @ k.mT / q.shape[-1] ** 0.5 + bias
     return (scores.softmax(-1) * c) @ v
@@ -107,8 +106,8 @@ class TwoWay(Encoding):
 class RelativeBias(Encoding):
     """A number for each head and distance, added to the scores, in both directions.
 
-    T5's bias without its buckets, or with a fixed `table` that of ALiBi, which has the
-    same value at distances j - i and i - j. `table` is where training starts.
+    `table` is where training starts. From zeros it is T5's bias without the buckets;
+    frozen, with a slope times minus the distance, it is that of ALiBi both ways.
     """
 
     def __init__(self, table: Float[Tensor, "heads diagonals"]):
