@@ -4,5 +4,4 @@
 # %% solution="shift_with_memory"
 def shift_with_memory(scores):
     n_queries = scores.shape[-2]
-    n_keys = scores.shape[-1] - n_queries + 1
     return scores[..., n_queries - 1 :].clone()
