@@ -233,7 +233,8 @@ def deberta_scores(
     """Three terms of four, divided by sqrt(3d): position never meets position.
 
     Rows of `r_q` and `r_k` are i - j = -c ... c - 1, clipped, span = 2c. A key looks
-    back at its query, so its relative position is j - i: another row of `r_q`.
+    back at its query, so its relative position is j - i: another row of `r_q`. The code
+    in transformers takes row i - j there, too: the same rows learned in reverse.
 
     Source: He et al. 2021, arXiv:2006.03654, section 3.1.
     """
