@@ -6,11 +6,34 @@ own.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Size:
+    """The size of the question, of the model, and how long it is trained."""
+
+    length: int
+    vocab: int
+    width: int
+    heads: int
+    steps: int
+    batch: int
+    learning_rate: float
+
+
+# Two sizes for `lib.runtime.pick`. A model of the first takes about a second.
+CPU = Size(
+    length=16, vocab=16, width=32, heads=4, steps=150, batch=32, learning_rate=2e-2
+)
+GPU = Size(
+    length=512, vocab=16, width=64, heads=4, steps=2000, batch=64, learning_rate=5e-3
+)
 
 
 def sequences(
@@ -61,22 +84,21 @@ class WhichFirst(nn.Module):
 
     def __init__(
         self,
-        vocab: int,
-        width: int,
-        heads: int,
+        size: Size,
         generator: torch.Generator,
         embed: Callable[..., Tensor] = untouched,
         attend: Callable[..., Tensor] = plain,
         **tables: Tensor,
     ):
         super().__init__()
-        self.heads, self.embed, self.attend = heads, embed, attend
+        self.heads, self.embed, self.attend = size.heads, embed, attend
         self.tables = nn.ParameterDict(tables)
 
         def weight(rows: int, columns: int, std: float) -> nn.Parameter:
             return nn.Parameter(std * torch.randn(rows, columns, generator=generator))
 
-        self.embedding = weight(vocab, width, 1.0)
+        width = size.width
+        self.embedding = weight(size.vocab, width, 1.0)
         self.qkv = weight(width, 3 * width, width**-0.5)
         self.out = weight(width, 1, width**-0.5)
 
@@ -89,24 +111,19 @@ class WhichFirst(nn.Module):
 
 
 def train(
-    model: WhichFirst,
-    length: int,
-    steps: int,
-    batch: int,
-    learning_rate: float,
-    generator: torch.Generator,
+    model: WhichFirst, size: Size, generator: torch.Generator
 ) -> Float[Tensor, " steps"]:
     """Train in place on fresh sequences; the loss of each step, in nats.
 
-    4 * `batch` sequences a step, drawn from `generator` on the CPU, so that they are
-    the same whatever the model and its device. Adam, its rate falling to nothing.
+    4 * `size.batch` sequences a step, drawn from `generator` on the CPU, so that they
+    are the same whatever the model and its device. Adam, its rate falling to nothing.
     """
     device = model.out.device
-    optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))
-    losses = torch.empty(steps)
-    for step in range(steps):
-        tokens, labels = sequences(batch, length, len(model.embedding), generator)
+    optimiser = torch.optim.Adam(model.parameters(), lr=size.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(size.steps, 1))
+    losses = torch.empty(size.steps)
+    for step in range(size.steps):
+        tokens, labels = sequences(size.batch, size.length, size.vocab, generator)
         logits = model(tokens.to(device))
         loss = F.binary_cross_entropy_with_logits(logits, labels.to(device))
         optimiser.zero_grad()
@@ -123,5 +140,6 @@ def accuracy(
 ) -> float:
     """The share of right answers on 4 * `count` sequences of `length` tokens."""
     tokens, labels = sequences(count, length, len(model.embedding), generator)
-    logits = model(tokens.to(model.out.device)).cpu()
+    rows = tokens.to(model.out.device).split(64)
+    logits = torch.cat([model(some) for some in rows]).cpu()
     return float(((logits > 0) == (labels > 0)).double().mean())

@@ -1,9 +1,15 @@
 """`lib.positional_encoding.order`: the question, and a model that is asked it."""
 
+import dataclasses
+
 import pytest
 import torch
 
 from lib.positional_encoding import order
+
+SMALL = order.Size(
+    length=8, vocab=9, width=16, heads=2, steps=150, batch=16, learning_rate=2e-2
+)
 
 
 def seeded(seed=0):
@@ -34,9 +40,9 @@ def test_they_come_in_fours():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_without_positions_exactly_half_is_right(seed):
-    model = order.WhichFirst(9, 16, 2, seeded(seed))
+    model = order.WhichFirst(SMALL, seeded(seed))
     assert order.accuracy(model, 8, 100, seeded(7)) == 0.5
-    losses = order.train(model, 8, 3, 10, 1e-2, seeded(seed))
+    losses = order.train(model, dataclasses.replace(SMALL, steps=3), seeded(seed))
     assert losses.isfinite().all()
     assert order.accuracy(model, 8, 100, seeded(7)) == 0.5
 
@@ -44,17 +50,17 @@ def test_without_positions_exactly_half_is_right(seed):
 def test_with_positions_it_learns_and_the_tables_are_trained():
     table = torch.zeros(8, 16)
     model = order.WhichFirst(
-        9, 16, 2, seeded(), embed=lambda x, tables: x + tables["p"], p=table
+        SMALL, seeded(), embed=lambda x, tables: x + tables["p"], p=table
     )
-    losses = order.train(model, 8, 150, 16, 2e-2, seeded(1))
+    losses = order.train(model, SMALL, seeded(1))
     assert losses[-10:].mean() < 0.1
     assert order.accuracy(model, 8, 50, seeded(2)) > 0.95
     assert model.tables["p"].abs().max() > 0.1
 
 
 def test_the_model_is_the_same_for_the_same_seed():
-    tokens, _ = order.sequences(2, 5, 4, seeded())
-    one, other = (order.WhichFirst(4, 8, 2, seeded(3)) for _ in range(2))
+    tokens, _ = order.sequences(2, 5, 9, seeded())
+    one, other = (order.WhichFirst(SMALL, seeded(3)) for _ in range(2))
     torch.testing.assert_close(one(tokens), other(tokens), rtol=0, atol=0)
 
 
@@ -63,3 +69,10 @@ def test_questions_without_an_answer_are_refused(plain_errors):
         order.sequences(3, 1, 9, seeded())
     with pytest.raises(ValueError, match="vocab must be at least 3, got 2"):
         order.sequences(3, 4, 2, seeded())
+
+
+def test_the_gpu_size_takes_a_step():
+    size = dataclasses.replace(order.GPU, batch=1, steps=1)
+    model = order.WhichFirst(size, seeded())
+    assert order.train(model, size, seeded(1)).isfinite().all()
+    assert order.accuracy(model, 2 * size.length, 2, seeded(2)) == 0.5
