@@ -47,9 +47,9 @@ def sinusoidal(
     frequency = base ** (-torch.arange(0, d, 2, dtype=torch.float64) / d)
     angle = torch.arange(n)[:, None] * frequency
     waves = angle.sin(), angle.cos()
-    return (
-        torch.cat(waves, -1) if layout == "half" else torch.stack(waves, -1).flatten(1)
-    )
+    if layout == "half":
+        return torch.cat(waves, -1)
+    return torch.stack(waves, -1).flatten(1)
 
 
 def relative_positions(nq: int, nk: int) -> Int[Tensor, "nq nk"]:
@@ -121,7 +121,7 @@ def shaw_attention(
 def rel_shift(
     x: Float[Tensor, "batch heads n span"],
 ) -> Float[Tensor, "batch heads n n"]:
-    """From columns by relative position to columns by key, without copying rows.
+    """From columns by relative position to columns by key, without a table of indices.
 
     In `x` column c of every row belongs to j - i = c - (N - 1), and there are 2N - 1:
     out[..., i, j] = x[..., i, j - i + N - 1]. One padded column makes each row one
