@@ -71,7 +71,7 @@ check.close(
 from lib.positional_encoding import absolute_and_relative as reference
 
 draw = check.generator("shift_matrix")
-for layout in ("interleaved", "half"):
+for layout in ("half", "interleaved"):
     for d, base in [(2, 10_000.0), (6, 50.0), (10, 10_000.0), (16, 3.0)]:
         table = reference.sinusoidal(40, d, base, layout)
         words = f"{layout}, d = {d}, base = {base:g}"
