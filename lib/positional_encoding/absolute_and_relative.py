@@ -2,7 +2,7 @@
 
 Expand (x_i + p_i) W_Q W_K^T (x_j + p_j)^T. Absolute encodings keep all four terms and
 choose p; relative ones keep, replace or drop each term. Relative positions are key
-minus query, j - i; Shaw, Transformer-XL and DeBERTa write i - j.
+minus query, j - i, as in Shaw and T5; Transformer-XL and DeBERTa write i - j.
 
 Source: Su 2021, kexue.fm/archives/8130, and the papers named at each function.
 """
