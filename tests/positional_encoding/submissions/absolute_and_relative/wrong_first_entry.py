@@ -1,0 +1,14 @@
+# Copies one entry of each pair instead of their mean: allowed, but not nearest.
+# loses: test_relative_part
+
+# %% solution="relative_part"
+def relative_part(matrix):
+    out = torch.zeros_like(matrix)
+    for i in range(0, matrix.shape[-1], 2):
+        block = matrix[:, i : i + 2, i : i + 2]
+        a = block[:, 0, 0]
+        b = block[:, 0, 1]
+        out[:, i, i] = out[:, i + 1, i + 1] = a
+        out[:, i, i + 1] = b
+        out[:, i + 1, i] = -b
+    return out

@@ -1,0 +1,11 @@
+# Equal steps instead of logarithmic ones.
+# loses: test_bucket_of, test_bucket_of_causal
+
+# %% solution="bucket_of"
+def bucket_of(rel, num_buckets=32, max_distance=128, bidirectional=True):
+    m = num_buckets // 2 if bidirectional else num_buckets
+    e = m // 2
+    n = rel.abs() if bidirectional else (-rel).clamp(min=0)
+    far = (e + (n - e) * (m - e) // (max_distance - e)).clamp(max=m - 1)
+    bucket = torch.where(n < e, n, far)
+    return bucket + m * (rel > 0) if bidirectional else bucket
