@@ -329,7 +329,7 @@ class _Case:
                     told = self.line.run(cell, source, *share)
                     if told:
                         self.suspect(cell, told)
-                        if cell["kind"] == "answer" and told["base"] == "SystemExit":
+                        if cell["kind"] == "answer" and exits(told):
                             outcome = self.explain(told, cell["task"])
                             self.settled.setdefault(cell["task"], outcome)
                     if not self.deaths.get(self.next):
@@ -435,7 +435,7 @@ class _Case:
 
     def explain(self, told, task):
         """A learner's own exception: the status, and their own line in words."""
-        if told["base"] == "SystemExit" or told["type"] == "SystemExit":
+        if exits(told):
             return "crashed", "your code called sys.exit"
         no_memory = any(words in told["text"] for words in NO_MEMORY)
         if told["base"] == "MemoryError" or no_memory:
@@ -599,6 +599,11 @@ def checked(labels: list[str]) -> str:
         return ""
     more = "; …" if len(names) > NAMED else ""
     return f"{len(names)} checked: {'; '.join(names[:NAMED])}{more}"
+
+
+def exits(told: dict) -> bool:
+    """Whether what was raised would have ended Python."""
+    return "SystemExit" in (told["base"], told["type"])
 
 
 def label(cell: dict, task: str | None = None) -> str:
