@@ -219,6 +219,7 @@ class Alibi(Encoding):
     def __init__(self, n_heads: int):
         super().__init__()
         self.n_heads = n_heads
+        self.bias = torch.empty(n_heads, 0, 0)  # kept from call to call
 
     def attend(
         self,
@@ -227,8 +228,11 @@ class Alibi(Encoding):
         v: Float[Tensor, "batch heads n d"],
         positions: Int[Tensor, " n"],
     ) -> Float[Tensor, "batch heads n d"]:
-        bias = alibi_bias(self.n_heads, len(positions), len(positions)).to(q)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        n = len(positions)
+        if self.bias.shape[-1] != n:
+            self.bias = alibi_bias(self.n_heads, n, n)
+        self.bias = self.bias.to(q)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias)
 
 
 class Window(Rotary):
@@ -267,10 +271,10 @@ class ReRoPE(Rotary):
         v: Float[Tensor, "batch heads n d"],
         positions: Int[Tensor, " n"],
     ) -> Float[Tensor, "batch heads n d"]:
+        q = q / q.shape[-1] ** 0.5
         scores = rerope_scores(q, k, self.inv_freq, self.window, self.leak)
         hidden = ~within(len(positions), len(positions), q.device)
-        scores = scores.masked_fill(hidden, -torch.inf) / q.shape[-1] ** 0.5
-        return scores.softmax(-1) @ v
+        return scores.masked_fill_(hidden, -torch.inf).softmax(-1) @ v
 
 
 class Sharpened(Encoding):
