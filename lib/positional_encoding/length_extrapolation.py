@@ -115,7 +115,7 @@ def yarn_kept(
     and the two ends are rounded outwards to whole pairs: so does the released code. The
     paper has a share that is linear in the number of turns.
 
-    Source: Peng et al. 2023, arXiv:2309.00071, section 3.2.
+    Source: Peng et al. 2023, arXiv:2309.00071 ("NTK-by-parts").
     """
     half = len(inv_freq)
     # Frequencies fall in equal ratios: the pair that makes a given number of turns.
@@ -133,7 +133,7 @@ def yarn_kept(
 def yarn_mscale(s: float) -> float:
     """What YaRN multiplies cosines and sines by, on both sides: scores get its square.
 
-    Source: Peng et al. 2023, arXiv:2309.00071, equation 22, fitted to LLaMA models.
+    Source: Peng et al. 2023, arXiv:2309.00071, fitted there to LLaMA models.
 
     Raises:
         ValueError: `s` is below 1.
