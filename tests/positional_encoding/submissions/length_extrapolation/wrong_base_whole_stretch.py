@@ -1,0 +1,7 @@
+# The stretch rounded down to a whole number.
+# loses: test_base_for
+
+# %% solution="base_for"
+def base_for(n, length, d, base=10_000.0, fraction=1.0):
+    r = round(fraction * d)
+    return float(base * max(n // length, 1) ** (r / (r - 2)))

@@ -1,0 +1,11 @@
+# The exponent without its 8: right ratios for 8 heads only.
+# loses: test_head_slopes
+
+# %% solution="head_slopes"
+def head_slopes(n_heads):
+    power = 2 ** (n_heads.bit_length() - 1)
+
+    def plain(count):
+        return 2.0 ** (-torch.arange(1, count + 1, dtype=torch.float64))
+
+    return torch.cat((plain(power), plain(2 * power)[::2][: n_heads - power]))

@@ -1,0 +1,12 @@
+# The right numbers in falling order: heads change places.
+# loses: test_head_slopes
+
+# %% solution="head_slopes"
+def head_slopes(n_heads):
+    power = 2 ** (n_heads.bit_length() - 1)
+
+    def plain(count):
+        return 2.0 ** (-8 * torch.arange(1, count + 1, dtype=torch.float64) / count)
+
+    both = torch.cat((plain(power), plain(2 * power)[::2][: n_heads - power]))
+    return both.sort(descending=True).values

@@ -1,0 +1,12 @@
+# The ramp of the released code: equal steps from pair to pair.
+# loses: test_yarn_by_turns
+
+# %% solution="yarn_by_turns"
+def yarn_by_turns(inv_freq, s, length, alpha=1.0, beta=32.0):
+    turns = length * inv_freq / (2 * math.pi)
+    place = torch.arange(len(inv_freq), dtype=inv_freq.dtype)
+    first = (turns > beta).sum()
+    last = (turns >= alpha).sum()
+    kept = 1 - ((place - first) / (last - first).clamp(min=1)).clamp(0, 1)
+    scaled = kept * inv_freq + (1 - kept) * inv_freq / s
+    return scaled, float((0.1 * math.log(s) + 1) ** 2)
