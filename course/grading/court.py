@@ -46,7 +46,9 @@ PROGRAM = [
     *(
         f"course/grading/{name}.py"
         for name in (
-            *("__init__", "learner", "sandbox", "sandbox_calls", "wire", "zygote"),
+            *("__init__", "learner", "wire", "zygote"),
+            *("sandbox", "sandbox_calls", "sandbox_kernel", "sandbox_processes"),
+            *("sandbox_spaces", "sandbox_supervisor"),
         )
     ),
 ]
