@@ -47,6 +47,7 @@ from course.grading.sandbox_kernel import MIB, SandboxError
 from course.grading.sandbox_spaces import libraries
 
 LARGE, MADV_COLLAPSE = 2 * MIB, 25  # from Linux 6.1
+PATIENCE = 1.0  # seconds in which a process that closed its channels must end
 
 
 @dataclass(frozen=True)
@@ -354,11 +355,23 @@ def collapse() -> None:
                 kernel.libc.madvise(*whole, MADV_COLLAPSE)
 
 
-def reason(pid: int) -> str | None:
-    """Why the supervisor ended a learner's processes, of which `pid` was the first:
-    "memory" or "scratch"; None if it did not. Asking clears what was said of others.
+def reason(pid: int, gone: bool = False) -> str | None:
+    """What a learner's processes, of which `pid` was the first, used too much of, and
+    were ended for: "memory", "scratch", or "seconds" of processor time; else None.
+
+    Whether it was processor time can be seen if the first is `gone`, or about to be.
+    Asking clears what was said of others.
     """
-    return supervisor.reason(_zygote.reasons, pid)
+    why = supervisor.reason(_zygote.reasons, pid)
+    end = time.monotonic() + PATIENCE
+    while why is None and gone and time.monotonic() < end:
+        # Without WNOWAIT it would be reaped, and its number be free for another one.
+        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is not None:
+            spent = (ended.si_code, ended.si_status) == (os.CLD_KILLED, signal.SIGXCPU)
+            return "seconds" if spent else None
+        time.sleep(0.001)
+    return why
 
 
 def isolated() -> bool:
