@@ -31,6 +31,7 @@ from pathlib import Path
 
 SCHEMA = 1
 LONGEST = 2000  # characters of a message
+SPARE = 10  # seconds of processor time that a process may use beyond those of the clock
 MOST = 120.0  # seconds of a learner's code, whatever the exercises' limits add up to
 NAMED = 5  # of the checks that held, in the message of a test that passed
 FAILED = "the grader failed here, not your code"
@@ -46,12 +47,16 @@ PROGRAM = [
     *(
         f"course/grading/{name}.py"
         for name in (
-            *("__init__", "learner", "sandbox", "sandbox_calls", "wire", "zygote"),
+            *("__init__", "learner", "wire", "zygote"),
+            *("sandbox", "sandbox_calls", "sandbox_kernel", "sandbox_processes"),
+            *("sandbox_spaces", "sandbox_supervisor"),
         )
     ),
 ]
 KIT = ["course/__init__.py", "course/check.py"]
 NO_MEMORY = ("can't allocate memory", "not enough memory")
+# What fork says, and what threading and C++ say for it.
+NO_PROCESS = ("Resource temporarily unavailable", "can't start new thread")
 NO_ROOM = ("File too large", "No space left on device", "Disk quota exceeded")
 
 
@@ -353,7 +358,7 @@ class _Case:
             "answers": sorted(self.functions | self.data),
             "weak": self.job["level"] == "weak",
         }
-        policy = {"memory": self.limits["memory"], "seconds": int(self.left) + 10}
+        policy = {"memory": self.limits["memory"], "seconds": int(self.left) + SPARE}
         given = tuple(c["source"] for c in self.cells if c["kind"] == "given")
         channels = 1 + len(self.groups())
         self.line = self.proxies.Line(
@@ -442,7 +447,9 @@ class _Case:
             memory = self.limits["memory"]
             return "crashed", self.proxies.exceeded("memory", memory)
         if any(words in told["text"] for words in NO_ROOM):
-            return "crashed", self.proxies.exceeded("scratch", 0)
+            return "crashed", self.proxies.exceeded("scratch")
+        if any(words in told["text"] for words in NO_PROCESS):
+            return "crashed", self.proxies.exceeded("processes")
         lines = []
         for name, number in reversed(told["frames"]):
             cell = self.cells[self.places[name]] if name in self.places else None

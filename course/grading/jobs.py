@@ -46,7 +46,9 @@ JUDGE = (
     *("course/grading/judge.py", "course/grading/court.py", "course/grading/wire.py"),
     *("course/grading/proxies.py", "course/grading/zygote.py"),
     *("course/grading/learner.py", "course/grading/sandbox.py"),
-    "course/grading/sandbox_calls.py",
+    *("course/grading/sandbox_calls.py", "course/grading/sandbox_kernel.py"),
+    *("course/grading/sandbox_processes.py", "course/grading/sandbox_spaces.py"),
+    "course/grading/sandbox_supervisor.py",
 )
 
 

@@ -158,9 +158,9 @@ class Zygote:
             self._receive(START)
         return [Channel(mine) for mine, _ in pairs]
 
-    def why(self) -> str | None:
-        """Why the supervisor ended the last learner's process; None if it did not."""
-        self.socket.send(json.dumps({"do": "why"}).encode())
+    def why(self, gone: bool) -> str | None:
+        """What the last learner's process was ended for: see `sandbox.reason`."""
+        self.socket.send(json.dumps({"do": "why", "gone": gone}).encode())
         return self._receive(START)["why"]
 
     def end(self) -> None:
@@ -187,7 +187,7 @@ class Line:
     """The main line of a learner's process."""
 
     def __init__(self, zygote: Zygote, setup: dict, policy: dict, *arguments):
-        self.zygote, self.memory = zygote, policy["memory"]
+        self.zygote, self.policy = zygote, policy
         self.main, *self.free = zygote.fork(setup, policy, *arguments)
         self.used = 0
         self.busy = False
@@ -210,7 +210,7 @@ class Line:
         except Late:
             raise Ended("timed out", late) from None
         except WireError:
-            raise Ended("crashed", self.ended("your code ended Python here")) from None
+            raise Ended("crashed", self.ended()) from None
 
     def fork(self) -> Channel:
         """A fork of the process as it is now, for one exercise."""
@@ -218,7 +218,7 @@ class Line:
         try:
             self.main.send(wire.encode(["fork", self.used]), GRACE)
         except WireError:
-            raise Ended("crashed", self.ended("your code ended Python here")) from None
+            raise Ended("crashed", self.ended()) from None
         self.used += 1
         self.busy = True
         return channel
@@ -234,10 +234,15 @@ class Line:
                     return status
         return None
 
-    def ended(self, text: str) -> str:
-        """Why the process ended: what the supervisor says, else `text`."""
-        why = self.zygote.why()
-        return exceeded(why, self.memory) if why else text
+    def ended(self, forked: bool = False) -> str:
+        """Why the process ended, in words, or if it has `forked`, why its fork did."""
+        status = self.join() if forked else None
+        why = self.zygote.why(gone=not forked)
+        if why is None and status == -signal.SIGXCPU:
+            why = "seconds"
+        if why:
+            return exceeded(why, self.policy.get(why))
+        return ending(status) if forked else "your code ended Python here"
 
     def close(self) -> None:
         """End the process with all that came of it."""
@@ -339,7 +344,7 @@ class Exercise:
             self._end("timed out", self.late)
         except Closed:
             self.channel.close()
-            self._end("crashed", self.line.ended(ending(self.line.join())))
+            self._end("crashed", self.line.ended(forked=True))
         except WireError as error:
             self._end("wrong", f"the answer cannot be read: {error}")
         finally:
@@ -459,12 +464,21 @@ def bare(source: str, name: str, first: int) -> str:
     raise Author(f"{name} is a probe, but no top-level function of the test")
 
 
-def exceeded(what: str, memory: int) -> str:
-    """That a learner's code used too much "memory", or "scratch", in words."""
-    if what == "memory":
-        return f"your code used more than {memory / 2**30:g} GiB of memory"
-    most = sandbox.Policy.scratch // 2**20, sandbox.Policy.files
-    return "your code wrote more than {} MiB, or more than {} files".format(*most)
+def exceeded(what: str, most: int | None = None) -> str:
+    """That a learner's code used too much of `what`, in words.
+
+    `what` is the name of a field of `sandbox.Policy`, which allows `most`, by default
+    what every policy allows.
+    """
+    most = getattr(sandbox.Policy, what) if most is None else most
+    words = {
+        "memory": f"used more than {most / 2**30:g} GiB of memory",
+        "seconds": f"used more than {most} s of processor time",
+        "processes": f"started more than {most} processes or threads",
+        "scratch": f"wrote more than {most // 2**20} MiB, or more than "
+        f"{sandbox.Policy.files} files",
+    }
+    return f"your code {words[what]}"
 
 
 def ending(status: int | None) -> str:
@@ -476,7 +490,6 @@ def ending(status: int | None) -> str:
         signal.SIGSEGV: "segmentation fault",
         signal.SIGABRT: "abort",
         signal.SIGKILL: "killed, perhaps for want of memory",
-        signal.SIGXCPU: "it used too much processor time",
         signal.SIGXFSZ: "it wrote too large a file",
     }
     if status > 0:

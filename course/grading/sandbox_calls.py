@@ -54,7 +54,7 @@ FREE = {
     "writev": (20, 66),
 }
 
-# What it may call with some arguments only; `sandbox` says with which.
+# What it may call with some arguments only; `sandbox_kernel` says with which.
 BOUND = {
     "clone": (56, 220), "clone3": (435, 435), "fcntl": (72, 25), "ioctl": (16, 29),
     "mmap": (9, 222), "prctl": (157, 167), "prlimit64": (302, 261), "sendto": (44, 206),

@@ -8,10 +8,10 @@ as JSON, with descriptors beside them:
 
 {"do": "fork", "preload": [modules], "setup": see `learner.serve`, "policy": what of
 `sandbox.Policy` is not the default} with the sockets of a learner's process, answered
-by {"pid"}; {"do": "why"} is answered by {"why": what `sandbox.reason` says of the last
-one}; {"do": "end", "scratch"} ends every process that came of a fork, answered by {}.
-The first message, {"isolated"}, says that it is ready, and whether in namespaces of its
-own. When the judge is gone, all ends.
+by {"pid"}; {"do": "why", "gone"} is answered by {"why": what `sandbox.reason` says of
+the last one}; {"do": "end", "scratch"} ends every process that came of a fork, answered
+by {}. The first message, {"isolated"}, says that it is ready, and whether in namespaces
+of its own. When the judge is gone, all ends.
 
 Arguments: the descriptor of the judge's socket, the folder under which learners'
 scratch folders lie, "bare" to put up no sandbox or "shut", and what learners may read
@@ -59,7 +59,8 @@ def main() -> None:
             break
         request = json.loads(request)
         if request["do"] == "why":
-            judge.send(json.dumps({"why": sandbox.reason(pid)}).encode())
+            why = sandbox.reason(pid, request["gone"])
+            judge.send(json.dumps({"why": why}).encode())
             continue
         if request["do"] == "end":
             sandbox.sweep(Path(request["scratch"]))

@@ -122,6 +122,21 @@ def it(x):
 """
 
 
+PROCESSES = """
+import os, time
+def it(x):
+    while True:
+        if not os.fork():
+            time.sleep(60)
+"""
+THREADS = """
+import threading, time
+def it(x):
+    while True:
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+"""
+
+
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
@@ -135,12 +150,29 @@ def it(x):
             "def it(x):\n    open('large', 'wb').write(bytes(2**28 + 2**20))",
             "your code wrote more than 256 MiB, or more than 1000 files",
         ),
+        (PROCESSES, "your code started more than 64 processes or threads"),
+        (THREADS, "your code started more than 64 processes or threads"),
     ],
-    ids=["memory in a call", "memory at top", "files", "a file"],
+    ids=[
+        *("memory in a call", "memory at top", "files", "a file", "processes"),
+        "threads",
+    ],
 )
 def test_who_is_ended_for_using_too_much_reads_of_what(answer, text):
-    memory = 2**28 if "fork" in answer else 2**31
+    memory = 2**28 if "GiB" in text else 2**31
     assert said(of_one(answer, memory=memory)) == ("crashed", text)
+
+
+@pytest.mark.parametrize("where", ["at top", "in a call"])
+def test_who_uses_up_the_processor_time_reads_so(where, monkeypatch, tmp_path):
+    monkeypatch.setattr(court, "SPARE", -39)  # of twice 20 s on the clock
+    answer = "while True: pass" if where == "at top" else ""
+    answer += "\ndef it(x):\n    while True: pass"
+    with court.Court(root(), tmp_path) as here:
+        request = test_proxies.job(FUNCTION, answer, "it(1)", seconds=20.0)
+        verdict = here.judge(request, [], lambda task: None)
+    text = "your code used more than 1 s of processor time"
+    assert said(verdict) == ("crashed", text)
 
 
 def test_no_reason_is_left_for_the_next_submission():

@@ -17,11 +17,14 @@ from pathlib import Path
 import pytest
 
 from course.grading import sandbox, sandbox_calls, sandbox_probe
+from course.grading import sandbox_kernel as kernel
+from course.grading import sandbox_processes as processes
+from course.grading import sandbox_spaces as spaces
 from course.paths import root
 
 pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or sandbox.landlock_abi() < sandbox.LEAST_LANDLOCK,
-    reason=f"needs a Linux with Landlock {sandbox.LEAST_LANDLOCK}",
+    sys.platform != "linux" or kernel.landlock_abi() < kernel.LEAST_LANDLOCK,
+    reason=f"needs a Linux with Landlock {kernel.LEAST_LANDLOCK}",
 )
 
 USER = 61_234
@@ -29,8 +32,8 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 PRELUDE = f"""
 import os, signal, sys, time
 from pathlib import Path
-sys.path.insert(0, {str(root() / "course" / "grading")!r})
-import sandbox
+sys.path.insert(0, {str(root())!r})
+from course.grading import sandbox, sandbox_kernel, sandbox_spaces
 del sys.path[0]
 
 def learner(function, read=(), **bounds):
@@ -128,7 +131,7 @@ def said(process) -> str:
 
 
 def descendants(pid: int) -> list[int]:
-    return sandbox._below(pid, sandbox._parents())
+    return processes.below(pid, processes.parents())
 
 
 TRY_OUT = """
@@ -244,7 +247,7 @@ def test_a_judge_that_gives_up_leaves_no_process(start, namespaces):
     assert len(below) >= 7
     sandbox.kill_all(process.pid)
     assert process.wait() in (-signal.SIGKILL, 128 + signal.SIGKILL)
-    assert [pid for pid in below if not sandbox._is_dead(pid)] == []
+    assert [pid for pid in below if not processes.is_dead(pid)] == []
 
 
 @pytest.mark.parametrize("namespaces", NAMESPACES)
@@ -264,7 +267,7 @@ def test_a_zygote_that_dies_takes_its_learners_along(start, namespaces):
         below |= set(descendants(process.pid))
     assert process.returncode == 9
     assert len(below) >= 7
-    assert [pid for pid in below if not sandbox._is_dead(pid)] == []
+    assert [pid for pid in below if not processes.is_dead(pid)] == []
 
 
 @pytest.mark.parametrize("namespaces", NAMESPACES)
@@ -291,7 +294,7 @@ def test_a_judge_that_is_killed_leaves_no_process(start, namespaces, tmp_path):
     shell.kill()
     shell.wait()
     deadline = time.monotonic() + 20
-    while [pid for pid in below if not sandbox._is_dead(pid)]:
+    while [pid for pid in below if not processes.is_dead(pid)]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     shell.stdout.close()
@@ -434,7 +437,10 @@ def test_without_leave_for_namespaces_there_is_the_base(start):
         print(sandbox.isolated())
         learner(lambda: print(os.listdir(), flush=True))
         """,
-        before="sandbox._isolate = lambda *_, **__: sandbox._c('unshare', -1)",
+        before=(
+            "refused = lambda *_, **__: sandbox_kernel.c_call('unshare', -1)\n"
+            "sandbox_spaces.isolate = refused"
+        ),
     )
     assert said(process) == "False\n[]\n"
 
@@ -448,10 +454,12 @@ def root_without(capability, command):
 
 
 def test_root_that_may_not_mount_is_dropped_where_the_interpreter_is_open(tmp_path):
-    source = "import sys; sys.path.insert(0, sys.argv[1]); import sandbox; "
+    source = "import sys; sys.path.insert(0, sys.argv[1]); "
+    source += "from course.grading import sandbox; "
     source += "sandbox.prepare(); import os; print(os.getresuid())"
-    place = str(root() / "course" / "grading")
-    command = root_without("sys_admin", [sys.executable, "-I", "-c", source, place])
+    command = root_without(
+        "sys_admin", [sys.executable, "-I", "-c", source, str(root())]
+    )
     done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
     closed = [
         path
@@ -467,10 +475,10 @@ def test_root_that_may_not_mount_is_dropped_where_the_interpreter_is_open(tmp_pa
 
 
 def test_root_that_cannot_be_given_up_is_refused():
-    source = "import sys; sys.path.insert(0, sys.argv[1]); import sandbox; "
+    source = "import sys; sys.path.insert(0, sys.argv[1]); "
+    source += "from course.grading import sandbox; "
     source += "sandbox.prepare(); print('went on')"
-    place = str(root() / "course" / "grading")
-    command = root_without("setuid", [sys.executable, "-I", "-c", source, place])
+    command = root_without("setuid", [sys.executable, "-I", "-c", source, str(root())])
     done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
     assert done.returncode == 1
     assert done.stdout == ""
@@ -479,7 +487,7 @@ def test_root_that_cannot_be_given_up_is_refused():
 
 def test_root_that_would_stay_root_is_refused():
     with pytest.raises(sandbox.SandboxError, match="name another user"):
-        sandbox._free_uid(0)
+        spaces.free_uid(0)
 
 
 def test_nothing_goes_without_prepare():
@@ -506,7 +514,7 @@ def test_each_call_is_allowed_bound_or_refused_once():
 
 def answer(program: bytes, machine: str, call: str | int, *arguments) -> int | str:
     """What the kernel would make of a call: the program, step by step."""
-    column, architecture = sandbox._MACHINES[machine]
+    column, architecture = kernel.MACHINES[machine]
     tables = sandbox_calls.FREE | sandbox_calls.BOUND | sandbox_calls.REFUSED
     number = tables[call][column] if isinstance(call, str) else call
     arguments = (*arguments, 0, 0, 0, 0, 0, 0)[:6]
@@ -528,14 +536,14 @@ def answer(program: bytes, machine: str, call: str | int, *arguments) -> int | s
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 def test_the_filter_says_what_it_should_on_both_machines(machine, monkeypatch):
-    monkeypatch.setattr(sandbox.platform, "machine", lambda: machine)
-    program, pid = sandbox._filter(77), 77
+    monkeypatch.setattr(kernel.platform, "machine", lambda: machine)
+    program, pid = kernel.seccomp_filter(77), 77
     assert len(program) // 8 < 4096
 
     def says(*call):
         return answer(program, machine, *call)
 
-    column = sandbox._MACHINES[machine][0]
+    column = kernel.MACHINES[machine][0]
     for table, wanted in (
         (sandbox_calls.FREE, "allowed"),
         (sandbox_calls.REFUSED, errno.EPERM),
@@ -569,13 +577,11 @@ def test_the_filter_says_what_it_should_on_both_machines(machine, monkeypatch):
     assert says("fcntl", 3, 1030) == "allowed"
     assert says("ioctl", 3, 0x5401) == "allowed"
     assert says("ioctl", 3, 0x5412) == errno.EPERM  # TIOCSTI types for the user
-    assert says("prctl", sandbox.PR_SET_NAME) == "allowed"
-    assert says("prctl", sandbox.PR_SET_PDEATHSIG) == errno.EPERM
+    assert says("prctl", kernel.PR_SET_NAME) == "allowed"
+    assert says("prctl", kernel.PR_SET_PDEATHSIG) == errno.EPERM
     # By the rules of another machine.
     other = struct.pack("=I", 0x40000003)
-    foreign = program.replace(
-        struct.pack("=I", sandbox._MACHINES[machine][1]), other, 1
-    )
+    foreign = program.replace(struct.pack("=I", kernel.MACHINES[machine][1]), other, 1)
     assert answer(foreign, machine, "read") == "killed"
     if machine == "x86_64":
         assert says(0x40000000) == "killed"
@@ -594,7 +600,7 @@ def test_an_old_kernel_is_refused_unless_weakness_is_allowed(start):
                 os._exit(0)
             os.wait()
         """,
-        before="sandbox.landlock_abi = lambda: 0",
+        before="sandbox_kernel.landlock_abi = lambda: 0",
     )
     assert said(process) == "Landlock has version 0 here, 3 is needed\n[]\n"
 
