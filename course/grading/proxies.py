@@ -12,7 +12,6 @@ import functools
 import json
 import math
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -22,10 +21,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from course.grading import sandbox, wire
+from course.grading import sandbox, wire, words
 from course.grading.wire import Channel, Closed, Late, Reference, WireError
 
-LONGEST = 200  # characters of a learner's class names and messages
 MOST_BYTES = 2**30  # an exercise's answers, all together
 MOST_CALLBACKS = 20_000
 DEEPEST_CALLBACKS = 16
@@ -92,12 +90,6 @@ class Refused(Exception):
 
 class Author(Exception):
     """A test asks for what cannot be done: a mistake of its author's."""
-
-
-def escaped(text: str, longest: int = LONGEST) -> str:
-    """`text` cut, with control characters shown instead of obeyed."""
-    text = text if len(text) <= longest else text[: longest - 1] + "…"
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 class Zygote:
@@ -205,12 +197,12 @@ class Line:
                 case ["ran", None]:
                     return None
                 case ["ran", dict(told)]:
-                    return _told(told)
+                    return words.claimed(told)
             raise WireError("not an answer")
         except Late:
             raise Ended("timed out", late) from None
         except WireError:
-            raise Ended("crashed", self.ended("your code ended Python here")) from None
+            raise Ended("crashed", self.ended(words.HERE)) from None
 
     def fork(self) -> Channel:
         """A fork of the process as it is now, for one exercise."""
@@ -218,7 +210,7 @@ class Line:
         try:
             self.main.send(wire.encode(["fork", self.used]), GRACE)
         except WireError:
-            raise Ended("crashed", self.ended("your code ended Python here")) from None
+            raise Ended("crashed", self.ended(words.HERE)) from None
         self.used += 1
         self.busy = True
         return channel
@@ -237,7 +229,7 @@ class Line:
     def ended(self, text: str) -> str:
         """Why the process ended: what the supervisor says, else `text`."""
         why = self.zygote.why()
-        return exceeded(why, self.memory) if why else text
+        return words.exceeded(why, self.memory) if why else text
 
     def close(self) -> None:
         """End the process with all that came of it."""
@@ -283,9 +275,9 @@ class Exercise:
                     self.last = value
                     return value
                 case ["error", dict(told)]:
-                    raise _error(_told(told))
+                    raise _error(words.claimed(told))
                 case ["refused", str(text)]:
-                    raise Refused(escaped(text))
+                    raise Refused(words.escaped(text))
                 case ["callback", int(number), list(args), dict(kwargs)]:
                     self._call_back(number, args, kwargs)
                 case _:
@@ -339,7 +331,7 @@ class Exercise:
             self._end("timed out", self.late)
         except Closed:
             self.channel.close()
-            self._end("crashed", self.line.ended(ending(self.line.join())))
+            self._end("crashed", self.line.ended(words.ending(self.line.join())))
         except WireError as error:
             self._end("wrong", f"the answer cannot be read: {error}")
         finally:
@@ -384,7 +376,7 @@ class Exercise:
         """A learner's object, by its number and its class's name."""
         match kind, value:
             case "handle", (int(number), str(name)):
-                made = type(escaped(name), (Remote,), {})
+                made = type(words.escaped(name), (Remote,), {})
                 return made(self, Reference("handle", number))
         raise WireError("an unknown reference")
 
@@ -457,48 +449,6 @@ def bare(source: str, name: str, first: int) -> str:
                 del node.body[0]
             return ast.unparse(node)
     raise Author(f"{name} is a probe, but no top-level function of the test")
-
-
-def exceeded(what: str, memory: int) -> str:
-    """That a learner's code used too much "memory", or "scratch", in words."""
-    if what == "memory":
-        return f"your code used more than {memory / 2**30:g} GiB of memory"
-    most = sandbox.Policy.scratch // 2**20, sandbox.Policy.files
-    return "your code wrote more than {} MiB, or more than {} files".format(*most)
-
-
-def ending(status: int | None) -> str:
-    """How a process ended, in words; `status` is a claim."""
-    text = "your code ended Python in this exercise"
-    if status is None or status == 0:
-        return text
-    names = {
-        signal.SIGSEGV: "segmentation fault",
-        signal.SIGABRT: "abort",
-        signal.SIGKILL: "killed, perhaps for want of memory",
-        signal.SIGXCPU: "it used too much processor time",
-        signal.SIGXFSZ: "it wrote too large a file",
-    }
-    if status > 0:
-        return f"{text} (exit code {status})"
-    return f"{text} ({names.get(-status, f'signal {-status}')})"
-
-
-def _told(told):
-    """What a learner's process says of an exception, with every field as it must be."""
-    frames = told.get("frames")
-    places = []
-    for frame in frames if type(frames) is list else []:
-        match frame:
-            case {"cell": str(cell), "line": int(line)}:
-                places.append((cell, line))
-    text, kind, base = (told.get(key) for key in ("text", "type", "base"))
-    return {
-        "text": escaped(text) if type(text) is str else "",
-        "type": escaped(kind, 60) if type(kind) is str else "Exception",
-        "base": base if type(base) is str else "",
-        "frames": places[-50:],
-    }
 
 
 def _error(told):
