@@ -61,13 +61,14 @@ def main() -> None:
     sys.path.insert(0, str(course))
     # When the worker is gone, this ends at once, and the zygote with it.
     threading.Thread(target=_watch, args=(lifeline, folder), daemon=True).start()
-
-    import torch
-
-    torch.set_num_threads(1)
     with Court(course, folder) as court:
         while frame := read(requests):
             request = json.loads(frame)
+            court.expect(request["job"])
+
+            import torch
+
+            torch.set_num_threads(1)
 
             def tell(task):
                 write(answers, {"task": task})
@@ -142,15 +143,26 @@ class Court:
             self.zygote = None
             return _Case(self, job, failed, tell).judge()
 
+    def expect(self, job: dict) -> None:
+        """Start the zygote for a job that needs one: it loads torch while this does."""
+        from course.exercises import canonical
+
+        if any(
+            cell["kind"] == "answer"
+            and not canonical.is_stub(cell["source"], cell["stub"])
+            for cell in job["cells"]
+        ):
+            self.ready(job["level"] == "none")
+
     def ready(self, bare: bool):
         """The zygote, started where there is none; `bare` without a sandbox."""
-        from course.grading import proxies
+        from course.grading import forks
 
         if self.zygote is not None and self.zygote.bare != bare:
             self.zygote.close()
             self.zygote = None
         if self.zygote is None:
-            self.zygote = proxies.Zygote(
+            self.zygote = forks.Zygote(
                 self.place / "program",
                 self.place / "scratch",
                 [self.place / "libraries"],

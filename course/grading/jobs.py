@@ -45,9 +45,9 @@ JUDGE = (
     *("course/check.py", "course/exercises/canonical.py", "course/exercises/runner.py"),
     *("course/grading/judge.py", "course/grading/court.py", "course/grading/wire.py"),
     *("course/grading/proxies.py", "course/grading/zygote.py"),
-    *("course/grading/courtroom.py", "course/grading/words.py"),
+    *("course/grading/courtroom.py", "course/grading/forks.py"),
     *("course/grading/learner.py", "course/grading/sandbox.py"),
-    "course/grading/sandbox_calls.py",
+    *("course/grading/sandbox_calls.py", "course/grading/words.py"),
 )
 
 

@@ -9,26 +9,20 @@ import ast
 import builtins
 import contextlib
 import functools
-import json
 import math
-import os
-import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from course.grading import sandbox, wire, words
+from course.grading import wire, words
+from course.grading.forks import Zygote
 from course.grading.wire import Channel, Closed, Late, Reference, WireError
 
 MOST_BYTES = 2**30  # an exercise's answers, all together
 MOST_CALLBACKS = 20_000
 DEEPEST_CALLBACKS = 16
 GRACE = 1.0  # seconds in which a process that has no more to do must end
-START = 60.0  # seconds in which the zygote must be ready
 
 # A test may catch these; others of a learner's exceptions arrive as LearnerError only.
 BASES = {
@@ -90,89 +84,6 @@ class Refused(Exception):
 
 class Author(Exception):
     """A test asks for what cannot be done: a mistake of its author's."""
-
-
-class Zygote:
-    """Starts learners' processes, one submission at a time, and ends them."""
-
-    def __init__(
-        self, program: Path, scratch: Path, readable: list[Path], bare: bool = False
-    ):
-        self.scratch, self.forks, self.bare = scratch, 0, bare
-        mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.socket = mine
-        program = program / "course" / "grading" / "zygote.py"
-        how = "bare" if bare else "shut"
-        # Of -I this leaves out only that it ignores the environment, which is ours:
-        # sets of strings then have one order, the same answers one verdict.
-        command = [sys.executable, "-P", "-s", "-B", "-X", "utf8", str(program)]
-        environment = {
-            "PATH": os.defpath,
-            "LANG": "C.UTF-8",
-            "PYTHONHASHSEED": "0",
-            "OMP_NUM_THREADS": "1",
-            "OMP_THREAD_LIMIT": "1",
-            "MKL_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-        }
-        self.process = subprocess.Popen(
-            [*command, str(its.fileno()), str(scratch), how, *map(str, readable)],
-            pass_fds=[its.fileno()],
-            env=environment,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            preexec_fn=sandbox.preexec,
-        )
-        its.close()
-        try:
-            self.isolated = self._receive(START)["isolated"]
-        except BaseException:
-            self.close()
-            raise
-
-    def fork(
-        self, setup: dict, policy: dict, preload: list[str], channels: int
-    ) -> list[Channel]:
-        """A new learner's process; the channels to it."""
-        self.forks += 1
-        pairs = [socket.socketpair() for _ in range(channels)]
-        setup = setup | {"scratch": str(self.scratch / str(self.forks))}
-        request = {"do": "fork", "setup": setup, "policy": policy, "preload": preload}
-        with contextlib.ExitStack() as stack:
-            for _, its in pairs:
-                stack.enter_context(its)
-            socket.send_fds(
-                self.socket,
-                [json.dumps(request).encode()],
-                [its.fileno() for _, its in pairs],
-            )
-            self._receive(START)
-        return [Channel(mine) for mine, _ in pairs]
-
-    def why(self) -> str | None:
-        """Why the supervisor ended the last learner's process; None if it did not."""
-        self.socket.send(json.dumps({"do": "why"}).encode())
-        return self._receive(START)["why"]
-
-    def end(self) -> None:
-        """End every process that came of a fork, and empty its folder."""
-        scratch = str(self.scratch / str(self.forks))
-        self.socket.send(json.dumps({"do": "end", "scratch": scratch}).encode())
-        self._receive(START)
-
-    def close(self) -> None:
-        """End the zygote with all that came of it."""
-        self.socket.close()
-        sandbox.kill_all(self.process.pid)
-        self.process.wait()
-
-    def _receive(self, seconds):
-        self.socket.settimeout(seconds)
-        answer = self.socket.recv(2**16)
-        if not answer:
-            raise ConnectionError("the zygote has ended")
-        return json.loads(answer)
 
 
 class Line:

@@ -104,6 +104,7 @@ def test_course_is_what_the_learners_commands_reach(whole):
         "course/grading/__init__.py",
         "course/grading/court.py",
         "course/grading/courtroom.py",
+        "course/grading/forks.py",
         "course/grading/learner.py",
         "course/grading/proxies.py",
         "course/grading/sandbox.py",
