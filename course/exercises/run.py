@@ -270,7 +270,9 @@ def check_command(notebook, watch):
 
     Cells run as plain Python, from the top: %matplotlib, %config, %autoreload,
     %%time and %%capture are ignored; other magics, !commands and input() are
-    refused. Only visible tests run here; hidden tests decide at grading.
+    refused. On Linux they run as when they are graded: no network, no other
+    programs, an empty folder. Only visible tests run here; hidden tests decide at
+    grading.
     """
     path = find(notebook)
     with Warm() as warm:
