@@ -1,7 +1,8 @@
 """What grading costs, beside stock nbgrader: the same notebooks in one run.
 
-    python -m benchmarks.grading [--learners 20] [--only LESSON] [--target] [--profile]
+    python -m benchmarks.grading [--learners 20] [--only WHAT]
 
+(`--only`, which can be given more than once: trivial, real, check, target or profile)
 prints tables and writes `_build/benchmarks/grading.json`. Every run is a command of its
 own in a throw-away course, as an instructor would give it, into a gradebook and, for
 the judge, in the sandbox. *Own* compute is what the cells of the same notebooks take in
@@ -376,7 +377,7 @@ class Split:
 WATCHED = {
     "intake and canonical": "submission.read submission.choose",
     "job": "work.prepare jobs.cells jobs.content",
-    "fork and sandbox": "proxies.Zygote.fork proxies.Zygote.end proxies.Line.fork",
+    "fork and sandbox": "forks.Zygote.fork forks.Zygote.end proxies.Line.fork",
     "cells": "proxies.Line.run",
     "requests": "proxies.Exercise.ask",
     "tests": "court._Case.test",
@@ -399,6 +400,7 @@ def profile(folder: Path, lesson: str, learners: int) -> dict:
     from course import paths
     from course.grading import (
         court,
+        forks,
         grade,
         jobs,
         proxies,
@@ -411,6 +413,7 @@ def profile(folder: Path, lesson: str, learners: int) -> dict:
     paths.root.cache_clear()
     modules = {
         "court": court,
+        "forks": forks,
         "jobs": jobs,
         "proxies": proxies,
         "submission": submission,

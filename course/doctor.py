@@ -71,7 +71,7 @@ LAYERS = {
 def can_isolate() -> bool:
     """Whether what grades is here; a release for learners may lack it."""
     try:
-        return importlib.util.find_spec("course.grading.sandbox") is not None
+        return importlib.util.find_spec("course.grading.sandbox_probe") is not None
     except ModuleNotFoundError:  # nor is its package
         return False
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from course.exercises.source import HIDDEN, SOLUTION, read, region
+from course.exercises.regions import HIDDEN, SOLUTION, region
+from course.exercises.source import read
 from course.paths import lessons, root
 
 SITE = root() / "_build" / "html"

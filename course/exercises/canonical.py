@@ -355,6 +355,31 @@ def canonical(release: dict, learner: dict) -> tuple[dict, list[Note]]:
     return rebuilt, notes
 
 
+def cells(release: dict, notebook: dict) -> list[dict]:
+    """A canonical notebook's code cells as a job has them: {"id", "kind": given | own |
+    answer | test, "task", "source", "stub" (answers), "points" (tests)}.
+    """
+    stubs = {c["id"]: c["source"] for c in release["cells"] if is_answer(c)}
+    given = {cell["id"] for cell in release["cells"]}
+    tests = {test: (t.name, t.tests[test]) for t in tasks(release) for test in t.tests}
+    found = []
+    for cell in notebook["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        name = cell["id"]
+        test = grade_id(cell) if name in given else None
+        if name in stubs:
+            kind, more = "answer", {"task": test, "stub": stubs[name]}
+        elif test in tests:
+            task, points = tests[test]
+            kind, more = "test", {"task": task, "points": points}
+            name = test
+        else:
+            kind, more = "given" if name in given else "own", {"task": None}
+        found.append({"id": name, "kind": kind, "source": cell["source"], **more})
+    return found
+
+
 def _places(release, learner) -> list[int | None]:
     """For each of the learner's cells, the index of the release's cell that it is."""
     by_grade, by_id, by_text = {}, {}, {}

@@ -10,7 +10,8 @@ import re
 import symtable
 from pathlib import Path
 
-from course.exercises.source import HIDDEN, SOLUTION, cleared, region, visible
+from course.exercises.regions import HIDDEN, SOLUTION, region
+from course.exercises.source import cleared, visible
 from course.paths import root
 from course.site.keys import imported, reached
 

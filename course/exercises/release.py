@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from course.exercises.source import HIDDEN, SOLUTION, region
+from course.exercises.regions import HIDDEN, SOLUTION, region
 from course.paths import CourseError, course_id, lessons, root
 from course.site.keys import imported, reached
 
@@ -25,6 +25,7 @@ LEARNERS = (
     "course.exercises.start",
     "course.exercises.run",
     "course.exercises.progress",
+    "course.grading.zygote",  # a program of its own
 )
 SHORT = 20  # characters
 README = """\

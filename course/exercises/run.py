@@ -1,47 +1,47 @@
 """`course check`: a learner's notebook, run from top to bottom in a clean process."""
 
-import ast
 import contextlib
-import json
-import os
-import queue
-import signal
-import subprocess
 import sys
 import textwrap
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 from tqdm import tqdm
 
-from course.exercises import canonical, progress, runner
+from course.exercises import canonical, progress
 from course.exercises.canonical import Note, Task
+from course.exercises.plain import Plain
 from course.exercises.start import known, release_path, released, shown, work_path
+from course.grading import court, sandbox
+from course.grading.courtroom import Courtroom, Lost
 from course.paths import CourseError, root
 
 LIMIT = 60  # seconds a cell
 WIDTH = 80
 COLOURS = {"passed": "green", "not attempted": "yellow"}  # the others are red
-DEATHS = {
-    "SIGSEGV": "segmentation fault",
-    "SIGKILL": "killed, perhaps for want of memory",
-}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A code cell to run; given code and the learner's own belong to no task."""
-
-    name: str
-    role: str  # given, answer, test or own
-    task: str | None
-    source: str
-    stub: str | None
+NOTES = ("cell-died", "cell-raised")  # others are for who grades
+# An answer that passes where learners' code can be shut in.
+TRIAL = [
+    {"id": "code-1", "kind": "given", "task": None, "source": "import torch"},
+    {
+        "id": "slope",
+        "kind": "answer",
+        "task": "slope",
+        "stub": "def slope(x):\n    raise NotImplementedError",
+        "source": "def slope(x):\n    x = torch.tensor(x, requires_grad=True)\n"
+        "    (x * x).backward()\n    return x.grad.item()",
+    },
+    {
+        "id": "test_slope",
+        "kind": "test",
+        "task": "slope",
+        "source": "assert slope(3.0) == 6.0",
+        "points": 1,
+    },
+]
 
 
 @dataclass(frozen=True)
@@ -49,120 +49,67 @@ class Row:
     """What became of a task: `message` says why, `passed` names the passed tests."""
 
     task: Task
-    status: str  # passed, wrong, not attempted, crashed or timed out
+    status: str  # of a verdict
     message: str = ""
+    points: float = 0.0
     passed: tuple[str, ...] = ()
-
-    @property
-    def points(self) -> float:
-        """What the passed tests are worth."""
-        return sum(self.task.tests[name] for name in self.passed)
-
-
-@dataclass(frozen=True)
-class Death:
-    """What ended the process that ran a cell."""
-
-    status: str
-    text: str
 
 
 class Warm:
-    """The process that runs notebooks; it keeps its imports from one to the next."""
+    """The processes that run notebooks; they keep their imports from one to the next.
+
+    They are the judge's, or a plain one where the judge's cannot be.
+    """
 
     def __init__(self):
-        self._process = None
-        self._child = None
-        self._events = None
+        self._judge = None
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        if self._process is not None:
-            self._kill()
-            self._process.kill()
-            self._process.wait()
-            self._process.stdin.close()
+        if self._judge is not None:
+            self._judge.close()
 
-    def run(
-        self, job: dict, ended: Callable[[int, dict | None], None]
-    ) -> tuple[int, Death] | None:
-        """Run a job, calling `ended` with the index and error of each cell that ends.
+    def judge(self, job: dict) -> dict:
+        """The exercises and notes of the verdict on a job."""
+        tasks = job["limits"]["seconds"]
+        with tqdm(desc="running", total=len(tasks), leave=False, disable=None) as bar:
+            if self._judge is None:
+                self._judge = courtroom(job) or Plain()
+            seen = set()
 
-        Returns None, or the index of the cell in which the process died, and how.
-        """
-        if self._process is None or self._process.poll() is not None:
-            self._start()
-        self._process.stdin.write(json.dumps(job).encode() + b"\n")
-        self._process.stdin.flush()
-        running = deadline = late = None
-        done = False
-        while True:
-            wait = None  # for as long as its imports take
-            if deadline is not None:
-                wait = max(0, deadline - time.monotonic())
+            def tell(task):
+                seen.add(task)
+                bar.update(len(seen) - bar.n)
+
             try:
-                event = self._events.get(timeout=wait)
-            except queue.Empty:
-                late = Death("timed out", f"stopped after {job['limit']:g} s")
-                deadline = None
-                self._kill()
-                continue
-            match event:
-                case {"event": "begin", "pid": pid}:
-                    self._child = pid
-                case {"event": "start", "cell": running}:
-                    deadline = time.monotonic() + job["limit"]
-                case {"event": "end", "cell": cell, "error": error}:
-                    deadline = None
-                    ended(cell, error)
-                case {"event": "done"}:
-                    done = True
-                case {"event": "ended", "status": status}:
-                    self._child = None
-                    break
-        if done:
-            return None
-        if running is None:
-            raise RuntimeError(f"the notebook's process ended at its start ({status})")
-        return running, late or Death("crashed", _ending(status))
-
-    def _start(self) -> None:
-        environment = {**os.environ, "MPLBACKEND": "Agg", "PYTHONUTF8": "1"}
-        # -P: a numpy.py beside the notebook, or here, must not stand for numpy.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", runner.__file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-        )
-        self._events = queue.SimpleQueue()
-        arguments = (self._process, self._events)
-        threading.Thread(target=_listen, args=arguments, daemon=True).start()
-
-    def _kill(self) -> None:
-        if not runner.FORKS:
-            self._process.kill()
-        elif self._child is not None:
-            with contextlib.suppress(ProcessLookupError):  # it has just ended
-                os.kill(self._child, signal.SIGKILL)
+                verdict = self._judge.judge(job, tell)
+            except Lost:
+                raise CourseError(
+                    "the processes that run the tests ended: try again"
+                ) from None
+        return verdict.get("verdict", verdict)
 
 
-def _listen(process: subprocess.Popen, events: queue.SimpleQueue) -> None:
-    with process.stdout:
-        for line in process.stdout:
-            # A line is cut when its writer is killed in the middle of it.
-            with contextlib.suppress(json.JSONDecodeError):
-                events.put(json.loads(line))
-    events.put({"event": "ended", "status": process.wait()})
-
-
-def _ending(status: int) -> str:
-    if status >= 0:
-        return f"your code ended Python here (exit code {status})"
-    name = signal.Signals(-status).name
-    return f"your code ended Python here ({DEATHS.get(name, name)})"
+def courtroom(job: dict) -> Courtroom | None:
+    """The judge's processes, warm; None where they cannot be: no Linux, a root that
+    cannot be given up, a kernel that allows too little. An answer that must pass is
+    tried, under what is absent for `job`.
+    """
+    if sys.platform != "linux":
+        return None
+    trial = job | {"cells": TRIAL, "seeds": {"slope": "0"}}
+    trial["limits"] = job["limits"] | {"seconds": {"slope": LIMIT}}
+    with contextlib.ExitStack() as stack:
+        # What it says where it does not work is no matter to a learner.
+        room = stack.enter_context(Courtroom(quiet=True))
+        with contextlib.suppress(Lost):
+            exercises = room.judge(trial)["verdict"]["exercises"]
+            if exercises["slope"]["status"] == "passed":
+                stack.pop_all()
+                return room
+    return None
 
 
 def check(
@@ -173,100 +120,34 @@ def check(
     folder: Path,
     limit: float = LIMIT,
 ) -> tuple[list[Row], list[Note]]:
-    """Run a rebuilt notebook in `folder`: a row a task, and notes on other cells."""
-    cells = _cells(release, notebook)
-    settled = {
-        cell.task
-        for cell in cells
-        if cell.role == "answer" and canonical.is_stub(cell.source, cell.stub)
-    }
-    errors: dict[int, dict | None] = {}
-    deaths: dict[int, Death] = {}
-    died = Counter()
-    job = {
-        "root": str(root()),
-        "folder": str(folder),
-        "limit": limit,
-        "preload": _imports(release),
+    """Run a rebuilt notebook: a row a task, and notes on other cells. Where the judge's
+    processes cannot be, it runs in `folder`.
+    """
+    verdict = warm.judge(job(release, notebook, folder, limit))
+    rows = [
+        _row(task, verdict["exercises"][task.name]) for task in canonical.tasks(release)
+    ]
+    notes = [Note(**note) for note in verdict["notes"] if note["code"] in NOTES]
+    return rows, notes
+
+
+def job(release: dict, notebook: dict, folder: Path, limit: float) -> dict:
+    """The judge's job for a rebuilt notebook, with the tests that the release shows."""
+    tasks = canonical.tasks(release)
+    return {
+        "schema": court.SCHEMA,
+        "lesson": release["metadata"]["course"]["lesson"],
+        "cells": canonical.cells(release, notebook),
         "absent": _absent(release),
-        "answers": sorted(
-            name
-            for cell in cells
-            if cell.role == "answer"
-            for name in canonical.defined(cell.stub)
-        ),
+        "seeds": {task.name: "0" for task in tasks},  # as in plain Jupyter
+        "limits": {
+            "seconds": {task.name: limit for task in tasks},
+            "cell_seconds": limit,
+            "memory": sandbox.Policy.memory,
+        },
+        "level": "weak",  # it is the learner's own code
+        "folder": str(folder),
     }
-    with tqdm(desc="running", leave=False, disable=None) as bar:
-        while True:
-            # Where the process died before, an answer's stub runs, and nothing else.
-            todo = [
-                index
-                for index, cell in enumerate(cells)
-                if died[index] <= (cell.role == "answer")
-                and not (
-                    cell.role == "test" and (index in errors or cell.task in settled)
-                )
-            ]
-            if deaths and all(cells[index].role != "test" for index in todo):
-                break
-            job["cells"] = [_job_cell(cells[index], died[index]) for index in todo]
-            bar.reset(len(todo))
-
-            def ended(place, error, todo=todo):
-                errors[todo[place]] = error
-                bar.update()
-
-            death = warm.run(job, ended)
-            if death is None:
-                break
-            index = todo[death[0]]
-            died[index] += 1
-            deaths.setdefault(index, death[1])
-            settled.add(cells[index].task)
-    rows = [_row(task, cells, errors, deaths) for task in canonical.tasks(release)]
-    return rows, _notes(cells, rows, errors, deaths)
-
-
-def _cells(release: dict, notebook: dict) -> list[Cell]:
-    stubs = {c["id"]: c["source"] for c in release["cells"] if canonical.is_answer(c)}
-    given = {c["id"] for c in release["cells"]} - stubs.keys()
-    tests = {test: t.name for t in canonical.tasks(release) for test in t.tests}
-    cells = []
-    for cell in notebook["cells"]:
-        if cell["cell_type"] != "code":
-            continue
-        name = canonical.grade_id(cell) or cell["id"]
-        if cell["id"] in stubs:
-            role, task = "answer", name
-        elif name in tests:
-            role, task = "test", tests[name]
-        else:
-            role, task = "given" if cell["id"] in given else "own", None
-        cells.append(Cell(name, role, task, cell["source"], stubs.get(cell["id"])))
-    return cells
-
-
-def _job_cell(cell: Cell, died: int) -> dict:
-    source = cell.stub if died else cell.source
-    return {"name": cell.name, "role": cell.role, "source": source}
-
-
-def _imports(release: dict) -> list[str]:
-    """The modules to import before the clock runs: what given code imports, without
-    the course's own, which someone may be changing while they watch."""
-    names = set()
-    for cell in release["cells"]:
-        if cell["cell_type"] != "code" or canonical.grade_id(cell):
-            continue
-        for node in ast.walk(ast.parse(runner.plain(cell["source"], cell["id"]))):
-            if isinstance(node, ast.Import):
-                names.update(alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                names.add(node.module)
-    if "torch" in names:
-        # The first backward(gradient) imports it and sympy with it: half a second.
-        names.add("torch.fx.experimental.symbolic_shapes")
-    return sorted(name for name in names if name.split(".")[0] not in ("lib", "course"))
 
 
 def _absent(release: dict) -> list[str]:
@@ -276,72 +157,16 @@ def _absent(release: dict) -> list[str]:
     return ["lib." + lesson.replace("/", ".") for lesson in lessons]
 
 
-def _row(task: Task, cells, errors, deaths) -> Row:
-    mine = {
-        index: cell
-        for index, cell in enumerate(cells)
-        if cell.task == task.name and cell.role in ("answer", "test")
-    }
-    answer = next(index for index, cell in mine.items() if cell.role == "answer")
-    tests = [index for index in mine if index != answer]
-    passed = tuple(cells[i].name for i in tests if errors.get(i, "not run") is None)
-    for index in mine:
-        if index in deaths:
-            return Row(task, deaths[index].status, deaths[index].text, passed)
-    if canonical.is_stub(cells[answer].source, cells[answer].stub):
-        return Row(task, "not attempted")
-    if len(passed) == len(tests):
-        return Row(task, "passed", "", passed)
-    # An answer cell that raises is the first thing to mend.
-    failed = next(i for i in tests if errors[i] is not None)
-    error = errors[answer] or errors[failed]
-    last = error["frames"][-1]["cell"] if error["frames"] else None
-    if error["kind"] == "NotImplementedError" and last == task.name and not passed:
-        return Row(task, "not attempted")
-    status = "crashed" if error["kind"] == "SystemExit" else "wrong"
-    return Row(task, status, _explain(error, cells, task.name), passed)
-
-
-def _notes(cells, rows, errors, deaths) -> list[Note]:
-    """What happened in cells that no row speaks of; it costs nothing by itself."""
-    finished = {row.task.name for row in rows if row.status == "passed"}
-    notes = []
-    for index, cell in enumerate(cells):
-        if cell.task is None and index in deaths:
-            text = f"{_label(cell, None)}: {deaths[index].text}; left out"
-            notes.append(Note("cell-died", text))
-        elif errors.get(index) and (cell.task is None or cell.task in finished):
-            notes.append(Note("cell-raised", _explain(errors[index], cells, None)))
-    return notes
-
-
-def _explain(error: dict, cells: list[Cell], task: str | None) -> str:
-    """An exception in words: the test's message, or the learner's own line."""
-    by_name = {cell.name: cell for cell in cells}
-    frames = [frame for frame in error["frames"] if frame["cell"] in by_name]
-    own = [f for f in frames if by_name[f["cell"]].role in ("answer", "own")]
-    if error["kind"] == "AssertionError" and error["text"] and not own:
-        return error["text"]
-    lines = []
-    if frames:
-        frame = (own or frames)[-1]
-        label = _label(by_name[frame["cell"]], task)
-        lines.append(f"{label}, line {frame['line']}: {frame['text']}")
-    if error["kind"] == "SystemExit":
-        lines.append("your code called sys.exit")
-    else:
-        lines.append(f"{error['type']}: {error['text']}".removesuffix(": "))
-    if error["type"] == "NameError":
-        lines.append("(the notebook was run from its top, in a clean process)")
-    return "\n".join(lines)
-
-
-def _label(cell: Cell, task: str | None) -> str:
-    if cell.role == "answer":
-        return "your answer" if cell.task == task else f"your answer {cell.name}"
-    if cell.role == "own":
-        return f"a cell of your own ({cell.source.strip().splitlines()[0][:40]})"
-    return f"the {cell.role} cell {cell.name}"
+def _row(task: Task, found: dict) -> Row:
+    checks = found["checks"]
+    silent = found["status"] in ("passed", "not attempted")
+    return Row(
+        task,
+        found["status"],
+        "" if silent else found["message"],
+        sum(each["points"] for each in checks.values()),
+        tuple(name for name, each in checks.items() if each["status"] == "passed"),
+    )
 
 
 # The command
@@ -434,7 +259,7 @@ def saves(path: Path) -> Iterator[None]:
             if now != seen:
                 seen = now
                 yield
-        time.sleep(0.2)
+        time.sleep(0.05)
 
 
 @click.command("check")
@@ -445,7 +270,9 @@ def check_command(notebook, watch):
 
     Cells run as plain Python, from the top: %matplotlib, %config, %autoreload,
     %%time and %%capture are ignored; other magics, !commands and input() are
-    refused. Only visible tests run here; hidden tests decide at grading.
+    refused. On Linux they run as when they are graded: no network, no other
+    programs, an empty folder. Only visible tests run here; hidden tests decide at
+    grading.
     """
     path = find(notebook)
     with Warm() as warm:

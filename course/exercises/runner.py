@@ -1,13 +1,13 @@
 """The process in which a learner's notebook runs, cell by cell, as plain Python.
 
-`course.exercises.run` starts this file as a script and talks to it: a job a line on
+`course.exercises.plain` starts this file as a script and talks to it: a job a line on
 standard input, events a line on what was standard output; so it imports nothing but
 the standard library. The learner's code finds both streams empty.
 
 Job: {"root", "folder", "limit": seconds a cell, "preload": [modules],
 "absent": [modules that hold an answer],
 "answers": [names that answers define],
-"cells": [{"name", "role": given | answer | test | own, "source"}]}.
+"cells": [{"id", "kind": given | answer | test | own, "source"}]}.
 Events: {"event": "begin", "pid"}, then for each cell {"event": "start", "cell": index}
 and {"event": "end", "cell": index, "error": null or what `describe` returns}, then
 {"event": "done"}; {"event": "ended", "status"} when the job's process is gone.
@@ -33,7 +33,6 @@ MAGIC = re.compile(r"^(\s*)(?:[\w, ]+=\s*)?(!|%%?\w+)")
 HARMLESS = {
     "%matplotlib", "%config", "%load_ext", "%autoreload", "%%time", "%%capture",
 }  # fmt: skip
-KINDS = (AssertionError, NotImplementedError, SystemExit)
 LONGEST = 2000
 
 
@@ -96,14 +95,14 @@ def work(job: dict, events: int) -> None:
         if FORKS:  # the parent keeps the time; this is for when the parent is gone
             signal.alarm(int(job["limit"]) + 10)
         scope = notebook.__dict__
-        if cell["role"] == "test":
+        if cell["kind"] == "test":
             # A test sees what the release gives and the answers, not what else a
             # learner's cell or another test happens to have bound.
             answers = {name: scope[name] for name in job["answers"] if name in scope}
             scope = {"__name__": "__main__", **given, **answers}
-        error = execute(cell["source"], cell["name"], scope)
-        if cell["role"] == "given":
-            stored = _stored(cell["source"], cell["name"])
+        error = execute(cell["source"], cell["id"], scope)
+        if cell["kind"] == "given":
+            stored = _stored(cell["source"], cell["id"])
             given |= {name: scope[name] for name in stored if name in scope}
         send(event="end", cell=index, error=error)
     send(event="done")
@@ -165,9 +164,9 @@ def plain(source: str, filename: str) -> str:
 def describe(error: BaseException, filename: str) -> dict:
     """What a learner needs to know of an exception.
 
-    `kind` is the one of KINDS that it is an instance of, or null; `frames` the last
-    place in each cell that it passed through, outermost first, as {"cell", "line",
-    "text"}. The frame of a syntax error is where it is.
+    `base` is the built-in type that it is one of; `frames` the last place in each cell
+    that it passed through, outermost first, as {"cell", "line"}. The frame of a syntax
+    error is where it is.
     """
     places = traceback.extract_tb(error.__traceback__)
     try:
@@ -180,12 +179,14 @@ def describe(error: BaseException, filename: str) -> dict:
     frames = {}
     for place in places:
         if place.filename in linecache.cache and place.filename.startswith("<"):
-            name, line = place.filename[1:-1], (place.line or "").strip()[:LONGEST]
+            name = place.filename[1:-1]
             frames.pop(name, None)
-            frames[name] = {"cell": name, "line": place.lineno, "text": line}
+            frames[name] = {"cell": name, "line": place.lineno}
     return {
         "type": type(error).__name__,
-        "kind": next((k.__name__ for k in KINDS if isinstance(error, k)), None),
+        "base": next(
+            c.__name__ for c in type(error).__mro__ if c.__module__ == "builtins"
+        ),
         "text": text[:LONGEST],
         "frames": list(frames.values()),
     }

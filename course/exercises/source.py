@@ -9,13 +9,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from course.exercises.regions import HIDDEN, SOLUTION, region
 from course.paths import CourseError, root
 
 # What the solution region becomes in the learner's notebook.
 STUB = "raise NotImplementedError"
-
-SOLUTION = ("### BEGIN SOLUTION", "### END SOLUTION")
-HIDDEN = ("### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS")
 
 # The keys a cell's header may have, by the key that says what the cell is.
 KEYS = {
@@ -112,18 +110,6 @@ def visible(source: str) -> str:
 def cleared(source: str) -> str:
     """An answer cell's source as the learner gets it."""
     return _without(source, SOLUTION, stub=STUB)
-
-
-def region(source: str, markers: tuple[str, str]) -> set[int]:
-    """The numbers of the lines, from 0, in regions between `markers`."""
-    begin, end = markers
-    inside, lines = False, set()
-    for number, line in enumerate(source.split("\n")):
-        inside = inside or line.strip() == begin
-        if inside:
-            lines.add(number)
-        inside = inside and line.strip() != end
-    return lines
 
 
 def _without(source, markers, stub):

@@ -33,8 +33,6 @@ SCHEMA = 1
 LONGEST = 2000  # characters of a message
 SPARE = 10  # seconds of processor time that a process may use beyond those of the clock
 MOST = 120.0  # seconds of a learner's code, whatever the exercises' limits add up to
-NAMED = 5  # of the checks that held, in the message of a test that passed
-FAILED = "the grader failed here, not your code"
 # A test that raises one of these has a mistake, whatever it was given.
 MISTAKES = (NameError, ImportError, SyntaxError)
 # What a learner's code may ask for by an absolute path, and not get.
@@ -54,10 +52,6 @@ PROGRAM = [
     ),
 ]
 KIT = ["course/__init__.py", "course/check.py"]
-NO_MEMORY = ("can't allocate memory", "not enough memory")
-# What fork says, and what threading and C++ say for it.
-NO_PROCESS = ("Resource temporarily unavailable", "can't start new thread")
-NO_ROOM = ("File too large", "No space left on device", "Disk quota exceeded")
 
 
 def main() -> None:
@@ -70,13 +64,14 @@ def main() -> None:
     sys.path.insert(0, str(course))
     # When the worker is gone, this ends at once, and the zygote with it.
     threading.Thread(target=_watch, args=(lifeline, folder), daemon=True).start()
-
-    import torch
-
-    torch.set_num_threads(1)
     with Court(course, folder) as court:
         while frame := read(requests):
             request = json.loads(frame)
+            court.expect(request["job"])
+
+            import torch
+
+            torch.set_num_threads(1)
 
             def tell(task):
                 write(answers, {"task": task})
@@ -151,15 +146,26 @@ class Court:
             self.zygote = None
             return _Case(self, job, failed, tell).judge()
 
+    def expect(self, job: dict) -> None:
+        """Start the zygote for a job that needs one: it loads torch while this does."""
+        from course.exercises import canonical
+
+        if any(
+            cell["kind"] == "answer"
+            and not canonical.is_stub(cell["source"], cell["stub"])
+            for cell in job["cells"]
+        ):
+            self.ready(job["level"] == "none")
+
     def ready(self, bare: bool):
         """The zygote, started where there is none; `bare` without a sandbox."""
-        from course.grading import proxies
+        from course.grading import forks
 
         if self.zygote is not None and self.zygote.bare != bare:
             self.zygote.close()
             self.zygote = None
         if self.zygote is None:
-            self.zygote = proxies.Zygote(
+            self.zygote = forks.Zygote(
                 self.place / "program",
                 self.place / "scratch",
                 [self.place / "libraries"],
@@ -193,19 +199,19 @@ class _Case:
     def __init__(self, court, job, failed, tell):
         from course import check
         from course.exercises import canonical
-        from course.grading import proxies
+        from course.grading import proxies, words
 
-        self.proxies, self.check = proxies, check
+        self.proxies, self.check, self.words = proxies, check, words
         self.court, self.job, self.tell = court, job, tell
         self.cells = job["cells"]
         self.limits = job["limits"]
         whole = sum(self.limits["seconds"].values()) + self.limits["cell_seconds"]
         self.left = self.most = min(whole, MOST)
-        self.places = {c["id"]: i for i, c in enumerate(self.cells)}
+        self.by_id = {cell["id"]: cell for cell in self.cells}
         self.answer = {
             c["task"]: i for i, c in enumerate(self.cells) if c["kind"] == "answer"
         }
-        self.settled = dict.fromkeys(failed, ("grader error", FAILED))
+        self.settled = dict.fromkeys(failed, ("grader error", self.words.FAILED))
         for task, index in self.answer.items():
             cell = self.cells[index]
             if canonical.is_stub(cell["source"], cell["stub"]):
@@ -270,7 +276,7 @@ class _Case:
     def probe(self, function):
         """What stands for a probe here; in plain Jupyter it is the function itself."""
         name = function.__code__.co_filename[1:-1]
-        source = self.cells[self.places[name]]["source"]
+        source = self.by_id[name]["source"]
         return self.proxies.Probe(self, function, source)
 
     # The learner's side
@@ -308,7 +314,7 @@ class _Case:
     def share(self, limit):
         """What is left for a limit: (seconds, what the learner reads if they pass)."""
         if limit <= self.left:
-            return limit, f"stopped after {limit:g} s"
+            return limit, self.words.late(limit)
         text = f"stopped: a notebook as a whole may take {self.most:g} s"
         return max(self.left, 0), text
 
@@ -334,7 +340,7 @@ class _Case:
                     told = self.line.run(cell, source, *share)
                     if told:
                         self.suspect(cell, told)
-                        if cell["kind"] == "answer" and exits(told):
+                        if cell["kind"] == "answer" and self.words.exits(told):
                             outcome = self.explain(told, cell["task"])
                             self.settled.setdefault(cell["task"], outcome)
                     if not self.deaths.get(self.next):
@@ -346,8 +352,7 @@ class _Case:
                 if cell["kind"] == "answer":
                     self.settled.setdefault(cell["task"], outcome)
                 elif self.deaths[self.next] == 1:
-                    text = f"{label(cell)}: {ended.text}; left out"
-                    self.notes.append({"code": "cell-died", "text": text})
+                    self.notes.append(self.words.died(cell, ended.text))
                 self.stop()
             self.left -= time.monotonic() - begun
 
@@ -399,12 +404,12 @@ class _Case:
         except BaseException as error:
             return 0.0, *self.failure(cell, error)
         if points == of:
-            return of, "passed", checked(self.check.held), False
+            return of, "passed", self.words.checked(self.check.held), False
         return points, "wrong", f"{points:g} of {of:g} points", False
 
     def failure(self, cell, error):
         """What a test's exception says: (status, what the learner reads, hidden)."""
-        from course.exercises.source import HIDDEN, region
+        from course.exercises.regions import HIDDEN, region
 
         filename = f"<{cell['id']}>"
         places = traceback.extract_tb(error.__traceback__)
@@ -426,43 +431,21 @@ class _Case:
             case self.check.Wrong():
                 return "wrong", error.outline if hidden else str(error), hidden
             case AssertionError():
-                return "wrong", str(error) or "a check failed", hidden
+                return "wrong", self.words.failed(error), hidden
             case Exception() if not isinstance(error, (self.proxies.Author, *MISTAKES)):
                 learned = self.functions | self.data
-                if lines and touches(cell["source"], learned, lines[-1]):
+                if lines and self.words.touches(cell["source"], learned, lines[-1]):
                     what = self.check.describe(self.exercise.last, values=not hidden)
                     text = f"the test cannot use what your function returned: {what}"
                     if not hidden:
                         text += f"\n{type(error).__name__}: {error}"
                     return "wrong", text, hidden
         self.errors[cell["id"]] = "".join(traceback.format_exception(error))
-        return "grader error", FAILED, hidden
+        return "grader error", self.words.FAILED, hidden
 
     def explain(self, told, task):
         """A learner's own exception: the status, and their own line in words."""
-        if exits(told):
-            return "crashed", "your code called sys.exit"
-        no_memory = any(words in told["text"] for words in NO_MEMORY)
-        if told["base"] == "MemoryError" or no_memory:
-            memory = self.limits["memory"]
-            return "crashed", self.proxies.exceeded("memory", memory)
-        if any(words in told["text"] for words in NO_ROOM):
-            return "crashed", self.proxies.exceeded("scratch")
-        if any(words in told["text"] for words in NO_PROCESS):
-            return "crashed", self.proxies.exceeded("processes")
-        lines = []
-        for name, number in reversed(told["frames"]):
-            cell = self.cells[self.places[name]] if name in self.places else None
-            # The text of the line is the job's, not what its process claims.
-            text = (cell["source"].split("\n") if cell else [])[number - 1 : number]
-            if cell and cell["kind"] in ("answer", "own") and number > 0 and text:
-                shown = self.proxies.escaped(text[0].strip())
-                lines.append(f"{label(cell, task)}, line {number}: {shown}")
-                break
-        lines.append(f"{told['type']}: {told['text']}".removesuffix(": "))
-        if told["type"] == "NameError":
-            lines[-1] += " when the notebook is run from the top"
-        return "wrong", "\n".join(lines)
+        return self.words.explain(told, task, self.by_id, self.limits["memory"])
 
     def note(self):
         """What cells raised that no exercise speaks of; it costs nothing by itself."""
@@ -470,9 +453,8 @@ class _Case:
             cell = self.cells[index]
             if told is None or cell["kind"] == "answer":
                 continue
-            _, text = self.explain(told, None)
-            text = f"{label(cell)}: {text}"
-            self.notes.append({"code": "cell-raised", "text": text})
+            memory = self.limits["memory"]
+            self.notes.append(self.words.raised(cell, told, self.by_id, memory))
 
     def suspect(self, cell, told=None):
         """Note for the instructor what a person might look at: an answer imported, or
@@ -489,33 +471,30 @@ class _Case:
         for name in answers:
             found.append(("flag-answer", f"asks for {name}, which holds the answer"))
         for code, text in found:
-            note = {"code": code, "text": f"{label(cell)}: {text}"}
+            note = {"code": code, "text": f"{self.words.label(cell)}: {text}"}
             if cell["kind"] in ("own", "answer") and note not in self.notes:
                 self.notes.append(note)
 
     # The verdict
 
     def verdict(self, seconds):
-        exercises = {}
+        tests = {}
         for cell in self.cells:
             if cell["kind"] != "test":
                 continue
             points, status, message, hidden = self.checks[cell["id"]]
-            message = self.proxies.escaped(message, LONGEST)
-            of = exercises.setdefault(cell["task"], {"status": "passed", "message": ""})
-            # The first that failed; a failure of the grader's before all.
-            worse = status == "grader error" != of["status"]
-            if worse or (of["status"] == "passed" != status):
-                of |= {"status": status, "message": message}
-            elif of["status"] == status == "passed":
-                of["message"] = "\n".join(filter(None, (of["message"], message)))
-            of.setdefault("checks", {})[cell["id"]] = {
+            tests.setdefault(cell["task"], {})[cell["id"]] = {
                 "points": points,
                 "of": float(cell["points"]),
                 "status": status,
-                "message": message,
+                "message": self.words.escaped(message, LONGEST),
                 "hidden": hidden,
             }
+        exercises = {}
+        for task, of in tests.items():
+            said = [(each["status"], each["message"]) for each in of.values()]
+            status, message = self.words.outcome(said)
+            exercises[task] = {"status": status, "message": message, "checks": of}
         return {
             "schema": SCHEMA,
             "verdict": {
@@ -599,103 +578,18 @@ def named(source: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def checked(labels: list[str]) -> str:
-    """What a test that passed has checked, by what its checks are called."""
-    names = [name for name in dict.fromkeys(labels) if name]
-    if not names:
-        return ""
-    more = "; …" if len(names) > NAMED else ""
-    return f"{len(names)} checked: {'; '.join(names[:NAMED])}{more}"
-
-
-def exits(told: dict) -> bool:
-    """Whether what was raised would have ended Python."""
-    return "SystemExit" in (told["base"], told["type"])
-
-
-def label(cell: dict, task: str | None = None) -> str:
-    """A cell in words."""
-    if cell["kind"] == "answer":
-        return "your answer" if cell["task"] == task else f"your answer {cell['task']}"
-    if cell["kind"] == "own":
-        from course.grading.proxies import escaped
-
-        first = (cell["source"].strip().splitlines() or [""])[0]
-        return f"a cell of your own ({escaped(first, 40)})"
-    return f"the {cell['kind']} cell {cell['id']}"
-
-
-def touches(source: str, learned: set[str], line: int) -> bool:
-    """Whether the statement at a line of a test uses what came from the learner.
-
-    It follows names through assignments, loops and the test's own functions, and errs
-    towards yes.
-    """
-    tree = ast.parse(source)
-    learned = set(learned)
-    functions = {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
-    size = None
-    while size != len(learned):
-        size = len(learned)
-        for node in ast.walk(tree):
-            match node:
-                case ast.Assign(targets=targets, value=value):
-                    pass
-                case ast.AugAssign(target=target, value=value):
-                    targets = [target]
-                case ast.AnnAssign(target=target, value=value):
-                    targets = [target]
-                case ast.NamedExpr(target=target, value=value):
-                    targets = [target]
-                case ast.For(target=target, iter=value):
-                    targets = [target]
-                case ast.comprehension(target=target, iter=value):
-                    targets = [target]
-                case ast.Call(func=ast.Name(id=name)) if name in functions:
-                    value = ast.Tuple([*node.args, *(k.value for k in node.keywords)])
-                    targets = [functions[name].args]
-                case ast.FunctionDef():
-                    value, targets = node, [ast.Name(node.name)]
-                case _:
-                    continue
-            if value is not None and _mentions(value, learned):
-                learned |= set().union(*map(_bound, targets))
-    blocks = ("body", "orelse", "finalbody", "handlers")
-    inner = None
-    for node in ast.walk(tree):
-        if isinstance(node, ast.stmt) and node.lineno <= line <= node.end_lineno:
-            inner = node
-    if inner is None:
-        return False
-    parts = [v for name, v in ast.iter_fields(inner) if name not in blocks]
-    if not hasattr(inner, "body"):
-        parts = [inner]
-    flat = itertools.chain(*(p if isinstance(p, list) else [p] for p in parts))
-    return any(isinstance(p, ast.AST) and _mentions(p, learned) for p in flat)
-
-
-def _mentions(node, names):
-    return any(isinstance(n, ast.Name) and n.id in names for n in ast.walk(node))
-
-
-def _bound(node):
-    return {
-        n.arg if isinstance(n, ast.arg) else n.id
-        for n in ast.walk(node)
-        if isinstance(n, ast.arg | ast.Name)
-    }
-
-
 @functools.lru_cache(1000)
 def _names(stubs):
     """What answer cells define: (functions and classes, data)."""
+    from course.grading import words
+
     functions, data = set(), set()
     for node in itertools.chain(*(ast.parse(stub).body for stub in stubs)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             functions.add(node.name)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            data |= set().union(*map(_bound, targets))
+            data |= set().union(*map(words.bound, targets))
     return functions, data - functions
 
 

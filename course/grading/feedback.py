@@ -26,7 +26,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 from tqdm import tqdm
 
-from course.exercises.source import HIDDEN
+from course.exercises.regions import HIDDEN
 from course.grading import writer
 from course.grading.hygiene import clean, clean_markdown, plain, visible
 from course.paths import CourseError, root

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from course.exercises import canonical
-from course.exercises.source import SOLUTION
+from course.exercises.regions import SOLUTION
 from course.grading import key
 from course.paths import CourseError, root
 from course.site.keys import plain_python, reached
@@ -49,6 +49,8 @@ JUDGE = (
     *("course/grading/sandbox_calls.py", "course/grading/sandbox_kernel.py"),
     *("course/grading/sandbox_processes.py", "course/grading/sandbox_spaces.py"),
     "course/grading/sandbox_supervisor.py",
+    *("course/grading/courtroom.py", "course/grading/forks.py"),
+    "course/grading/words.py",
 )
 
 
@@ -143,28 +145,10 @@ def _absent(lessons: tuple[str, ...]) -> tuple[str, ...]:
 
 def cells(exercise: Exercise, notebook: dict) -> list[dict]:
     """A canonical notebook's code cells as a job has them."""
-    stubs = {
-        cell["id"]: cell["source"]
-        for cell in exercise.release["cells"]
-        if canonical.is_answer(cell)
-    }
-    given = {cell["id"] for cell in exercise.release["cells"]}
-    tests = {test: (t.name, t.tests[test]) for t in exercise.tasks for test in t.tests}
-    found = []
-    for cell in notebook["cells"]:
-        if cell["cell_type"] != "code":
-            continue
-        name, source = cell["id"], cell["source"]
-        test = canonical.grade_id(cell) if name in given else None
-        if name in stubs:
-            kind, more = "answer", {"task": test, "stub": stubs[name]}
-        elif test in tests:
-            task, points = tests[test]
-            kind, more = "test", {"task": task, "points": points}
-            name, source = test, exercise.tests[test]
-        else:
-            kind, more = "given" if name in given else "own", {"task": None}
-        found.append({"id": name, "kind": kind, "source": source, **more})
+    found = canonical.cells(exercise.release, notebook)
+    for cell in found:
+        if cell["kind"] == "test":
+            cell["source"] = exercise.tests[cell["id"]]
     return found
 
 

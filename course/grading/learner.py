@@ -168,7 +168,9 @@ class _Exercise:
         except WireError as error:
             reply = wire.encode(["refused", _plain(str(error))])
         except BaseException as error:
-            reply = wire.encode(["error", self.describe(error)])
+            described = runner.describe(error, "").items()
+            told = {key: _plain(value) for key, value in described}
+            reply = wire.encode(["error", told])
         if os.getpid() != pid:  # a process that the learner's code forked
             os._exit(0)
         self.channel.send(reply)
@@ -184,14 +186,6 @@ class _Exercise:
         if what == "item":
             return target[rest[0]]
         return len(target) if what == "length" else target
-
-    def describe(self, error):
-        """An exception in words, with the built-in type that it is one of."""
-        described = runner.describe(error, "")
-        described["base"] = next(
-            c.__name__ for c in type(error).__mro__ if c.__module__ == "builtins"
-        )
-        return {key: _plain(value) for key, value in described.items()}
 
     def outward(self, value):
         """What stays here is known to the judge by a number and a class's name."""

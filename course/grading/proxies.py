@@ -9,28 +9,21 @@ import ast
 import builtins
 import contextlib
 import functools
-import json
 import math
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from course.grading import sandbox, wire
+from course.grading import wire, words
+from course.grading.forks import Zygote
 from course.grading.wire import Channel, Closed, Late, Reference, WireError
 
-LONGEST = 200  # characters of a learner's class names and messages
 MOST_BYTES = 2**30  # an exercise's answers, all together
 MOST_CALLBACKS = 20_000
 DEEPEST_CALLBACKS = 16
 GRACE = 1.0  # seconds in which a process that has no more to do must end
-START = 60.0  # seconds in which the zygote must be ready
 
 # A test may catch these; others of a learner's exceptions arrive as LearnerError only.
 BASES = {
@@ -94,95 +87,6 @@ class Author(Exception):
     """A test asks for what cannot be done: a mistake of its author's."""
 
 
-def escaped(text: str, longest: int = LONGEST) -> str:
-    """`text` cut, with control characters shown instead of obeyed."""
-    text = text if len(text) <= longest else text[: longest - 1] + "…"
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
-
-
-class Zygote:
-    """Starts learners' processes, one submission at a time, and ends them."""
-
-    def __init__(
-        self, program: Path, scratch: Path, readable: list[Path], bare: bool = False
-    ):
-        self.scratch, self.forks, self.bare = scratch, 0, bare
-        mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.socket = mine
-        program = program / "course" / "grading" / "zygote.py"
-        how = "bare" if bare else "shut"
-        # Of -I this leaves out only that it ignores the environment, which is ours:
-        # sets of strings then have one order, the same answers one verdict.
-        command = [sys.executable, "-P", "-s", "-B", "-X", "utf8", str(program)]
-        environment = {
-            "PATH": os.defpath,
-            "LANG": "C.UTF-8",
-            "PYTHONHASHSEED": "0",
-            "OMP_NUM_THREADS": "1",
-            "OMP_THREAD_LIMIT": "1",
-            "MKL_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-        }
-        self.process = subprocess.Popen(
-            [*command, str(its.fileno()), str(scratch), how, *map(str, readable)],
-            pass_fds=[its.fileno()],
-            env=environment,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            preexec_fn=sandbox.preexec,
-        )
-        its.close()
-        try:
-            self.isolated = self._receive(START)["isolated"]
-        except BaseException:
-            self.close()
-            raise
-
-    def fork(
-        self, setup: dict, policy: dict, preload: list[str], channels: int
-    ) -> list[Channel]:
-        """A new learner's process; the channels to it."""
-        self.forks += 1
-        pairs = [socket.socketpair() for _ in range(channels)]
-        setup = setup | {"scratch": str(self.scratch / str(self.forks))}
-        request = {"do": "fork", "setup": setup, "policy": policy, "preload": preload}
-        with contextlib.ExitStack() as stack:
-            for _, its in pairs:
-                stack.enter_context(its)
-            socket.send_fds(
-                self.socket,
-                [json.dumps(request).encode()],
-                [its.fileno() for _, its in pairs],
-            )
-            self._receive(START)
-        return [Channel(mine) for mine, _ in pairs]
-
-    def why(self, gone: bool) -> str | None:
-        """What the last learner's process was ended for: see `sandbox.reason`."""
-        self.socket.send(json.dumps({"do": "why", "gone": gone}).encode())
-        return self._receive(START)["why"]
-
-    def end(self) -> None:
-        """End every process that came of a fork, and empty its folder."""
-        scratch = str(self.scratch / str(self.forks))
-        self.socket.send(json.dumps({"do": "end", "scratch": scratch}).encode())
-        self._receive(START)
-
-    def close(self) -> None:
-        """End the zygote with all that came of it."""
-        self.socket.close()
-        sandbox.kill_all(self.process.pid)
-        self.process.wait()
-
-    def _receive(self, seconds):
-        self.socket.settimeout(seconds)
-        answer = self.socket.recv(2**16)
-        if not answer:
-            raise ConnectionError("the zygote has ended")
-        return json.loads(answer)
-
-
 class Line:
     """The main line of a learner's process."""
 
@@ -205,7 +109,7 @@ class Line:
                 case ["ran", None]:
                     return None
                 case ["ran", dict(told)]:
-                    return _told(told)
+                    return words.claimed(told)
             raise WireError("not an answer")
         except Late:
             raise Ended("timed out", late) from None
@@ -241,8 +145,8 @@ class Line:
         if why is None and status == -signal.SIGXCPU:
             why = "seconds"
         if why:
-            return exceeded(why, self.policy.get(why))
-        return ending(status) if forked else "your code ended Python here"
+            return words.exceeded(why, self.policy.get(why))
+        return words.ending(status) if forked else words.HERE
 
     def close(self) -> None:
         """End the process with all that came of it."""
@@ -288,9 +192,9 @@ class Exercise:
                     self.last = value
                     return value
                 case ["error", dict(told)]:
-                    raise _error(_told(told))
+                    raise _error(words.claimed(told))
                 case ["refused", str(text)]:
-                    raise Refused(escaped(text))
+                    raise Refused(words.escaped(text))
                 case ["callback", int(number), list(args), dict(kwargs)]:
                     self._call_back(number, args, kwargs)
                 case _:
@@ -389,7 +293,7 @@ class Exercise:
         """A learner's object, by its number and its class's name."""
         match kind, value:
             case "handle", (int(number), str(name)):
-                made = type(escaped(name), (Remote,), {})
+                made = type(words.escaped(name), (Remote,), {})
                 return made(self, Reference("handle", number))
         raise WireError("an unknown reference")
 
@@ -462,56 +366,6 @@ def bare(source: str, name: str, first: int) -> str:
                 del node.body[0]
             return ast.unparse(node)
     raise Author(f"{name} is a probe, but no top-level function of the test")
-
-
-def exceeded(what: str, most: int | None = None) -> str:
-    """That a learner's code used too much of `what`, in words.
-
-    `what` is the name of a field of `sandbox.Policy`, which allows `most`, by default
-    what every policy allows.
-    """
-    most = getattr(sandbox.Policy, what) if most is None else most
-    words = {
-        "memory": f"used more than {most / 2**30:g} GiB of memory",
-        "seconds": f"used more than {most} s of processor time",
-        "processes": f"started more than {most} processes or threads",
-        "scratch": f"wrote more than {most // 2**20} MiB, or more than "
-        f"{sandbox.Policy.files} files",
-    }
-    return f"your code {words[what]}"
-
-
-def ending(status: int | None) -> str:
-    """How a process ended, in words; `status` is a claim."""
-    text = "your code ended Python in this exercise"
-    if status is None or status == 0:
-        return text
-    names = {
-        signal.SIGSEGV: "segmentation fault",
-        signal.SIGABRT: "abort",
-        signal.SIGKILL: "killed, perhaps for want of memory",
-        signal.SIGXFSZ: "it wrote too large a file",
-    }
-    if status > 0:
-        return f"{text} (exit code {status})"
-    return f"{text} ({names.get(-status, f'signal {-status}')})"
-
-
-def _told(told):
-    """What a learner's process says of an exception, with every field as it must be."""
-    frames = told.get("frames")
-    places = []
-    for frame in frames if type(frames) is list else []:
-        match frame:
-            case {"cell": str(cell), "line": int(line)}:
-                places.append((cell, line))
-    text, kind, base = (told.get(key) for key in ("text", "type", "base"))
-    return {
-        "text": escaped(text) if type(text) is str else "",
-        "type": escaped(kind, 60) if type(kind) is str else "Exception",
-        "base": base if type(base) is str else "",
-        "frames": places[-50:],
-    }
 
 
 def _error(told):

@@ -83,9 +83,16 @@ def fill(release):
 
 
 @pytest.fixture
+def no_court(monkeypatch):
+    """A machine on which learners' processes cannot be shut in."""
+    monkeypatch.setattr("course.exercises.run.courtroom", lambda job: None)
+
+
+@pytest.fixture
 def course_folder(tmp_path, monkeypatch, release):
     """A folder with the course in it, as the working directory."""
     (tmp_path / "pyproject.toml").write_text('[tool.course]\nid = "small"\n')
+    (tmp_path / "lib").mkdir()
     (tmp_path / "exercises/part").mkdir(parents=True)
     nbformat.write(release, tmp_path / "exercises/part/first.ipynb")
     monkeypatch.chdir(tmp_path)

@@ -55,8 +55,8 @@ def whole(course_folder):
         "lib/other/__init__.py": "",
         "lib/other/lesson.py": "import lib.shared\n",
         "lib/__pycache__/first.pyc": "canary_of_the_solution",
-        "tests/test_first.py": "canary",
-        "book/part/first.md": "canary",
+        "tests/test_first.py": "canary_of_a_test",
+        "book/part/first.md": "canary_of_a_page",
     }.items():
         path = course_folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,10 +95,23 @@ def test_course_is_what_the_learners_commands_reach(whole):
         "course/paths.py",
         "course/exercises/__init__.py",
         "course/exercises/canonical.py",
+        "course/exercises/plain.py",
         "course/exercises/progress.py",
+        "course/exercises/regions.py",
         "course/exercises/run.py",
         "course/exercises/runner.py",
         "course/exercises/start.py",
+        "course/grading/__init__.py",
+        "course/grading/court.py",
+        "course/grading/courtroom.py",
+        "course/grading/forks.py",
+        "course/grading/learner.py",
+        "course/grading/proxies.py",
+        "course/grading/sandbox.py",
+        "course/grading/sandbox_calls.py",
+        "course/grading/wire.py",
+        "course/grading/words.py",
+        "course/grading/zygote.py",
     }
 
 
@@ -128,7 +141,7 @@ def test_the_zip_is_the_same_bytes_again(whole):
 def test_canaries_in_solutions_and_hidden_tests_are_not_in_the_zip(whole):
     archive = zipfile.ZipFile(io.BytesIO(pack(files("part"), "x")))
     content = b"\n".join(archive.read(name) for name in archive.namelist())
-    assert b"canary" not in content
+    assert b"canary_of" not in content
     assert b"BEGIN SOLUTION" not in content
 
 

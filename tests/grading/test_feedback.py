@@ -16,7 +16,8 @@ from nbconvert.exporters import HTMLExporter
 from course import paths
 from course.exercises import proof
 from course.exercises.classroom import Classroom
-from course.exercises.source import HIDDEN, read
+from course.exercises.regions import HIDDEN
+from course.exercises.source import read
 from course.exercises.start import release_path
 from course.grading.feedback import (
     FAILED,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from course.grading import judge, sandbox
+from course.grading import courtroom, judge, sandbox
 
 CANARY = "canary-7319"
 PASSED = "passed"
@@ -207,7 +207,7 @@ def test_R6_a_mistake_of_the_test_is_not_the_learners(mistake):
 
 
 def test_R6_a_test_that_hangs_costs_its_own_exercise(monkeypatch):
-    monkeypatch.setattr(judge, "PATIENCE", 8)
+    monkeypatch.setattr(courtroom, "PATIENCE", 8)
     hanging = job(RIGHT, test="import time\ntime.sleep(1000)")
     hanging["limits"]["seconds"] = {"double": 1.0, "triple": 1.0}
     verdict = json.loads(judge.judge_one(json.dumps(hanging).encode()))

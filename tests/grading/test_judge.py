@@ -235,7 +235,7 @@ def test_the_level_is_the_one_in_force(monkeypatch, tmp_path):
     with court.Court(root(), tmp_path) as here:
         there = here.ready(False).isolated
     assert verdict["run"]["level"] == ("full" if there else "base")
-    monkeypatch.setattr(judge._Court, "judge", lambda *_: {"run": {"isolated": False}})
+    monkeypatch.setattr(judge._room, "judge", lambda _: {"run": {"isolated": False}})
     assert json.loads(judge.judge_one(b'{"level": "base"}'))["run"] == {"level": "base"}
     with pytest.raises(RuntimeError, match="reaches 'base', not 'full'"):
         judge.judge_one(b'{"level": "full"}')
