@@ -177,5 +177,5 @@ def test_feedback_shows_the_score(room, source, expected):
 def test_nothing_but_the_ignored_folders_was_written(room):
     assert {path.name for path in room.folder.iterdir()} == {
         *("_build", "exercises", "grading", "grades.csv"),
-        *("lib", "nbgrader_config.py", "pyproject.toml"),
+        *("lib", "nbgrader_config.py", "pyproject.toml", "solutions"),
     }
