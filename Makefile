@@ -18,7 +18,7 @@ test: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/course build
 	$(BIN)/python -m pytest --nbval-lax _build/solved
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 proof: $(INSTALLED)
 	$(BIN)/course build

@@ -1,6 +1,10 @@
-"""What all tests share: shape checks in `lib`, a private state, and no quiet skips."""
+"""What all tests share: shape checks in `lib`, a private state, and no quiet skips.
+
+Run by several processes (`make test`), what shares a costly fixture stays together.
+"""
 
 import os
+import re
 import tempfile
 
 import jaxtyping
@@ -33,3 +37,36 @@ def pytest_runtest_makereport(item, call):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
         report.outcome = "failed"
         report.longrepr = f"skipped under COURSE_REQUIRE_ALL=1: {reason}"
+
+
+def together(nodeid):
+    """What names the tests that one process runs, one after the other: all that grade
+    a class, since these fill the machine by themselves; the proof of a part; else
+    those of a file."""
+    file, _, test = nodeid.partition("::")
+    if file.startswith("tests/grading/"):
+        return "grading"
+    part = re.search(r"\[(\w+)/", test) if file == "tests/test_proof.py" else None
+    return f"proof of {part[1]}" if part else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Not by `--dist loadgroup`: pytest 9.2 does not show xdist 3.8 the groups."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return together(nodeid)
+
+    return Together(config, log)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The kill matrix of every lesson that was proved, whichever process did it."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports(
+        "failed"
+    ):
+        for name, value in report.user_properties:
+            if name == "kill matrix" and report.when == "call":
+                terminalreporter.write_line(f"\n{value}")
