@@ -13,6 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from lib import text
+from lib.training import fit
 
 
 class Encoding(nn.Module):
@@ -155,32 +156,18 @@ def train(
 ) -> Float[Tensor, " steps"]:
     """Train in place; the loss of each step's batch, in nats per character.
 
-    AdamW; the learning rate rises over the first tenth of the steps and falls to
-    nothing along a cosine; gradients are cut to norm 1. Batches come from `generator`,
-    on the CPU, so that they are the same whatever the model's device.
+    By `lib.training.fit`. Batches come from `generator`, on the CPU, so that they are
+    the same whatever the model's device.
     """
     device = next(model.parameters()).device
-    optimiser = torch.optim.AdamW(model.parameters(), lr=size.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser,
-        size.learning_rate,
-        total_steps=max(size.steps, 2),
-        pct_start=0.1,
-        cycle_momentum=False,
-    )
-    losses = torch.empty(size.steps)
     model.train()
-    for step in range(size.steps):
+
+    def loss() -> Float[Tensor, ""]:
         inputs, targets = text.batch(tokens, size.batch, size.length, generator)
         logits = model(inputs.to(device))
-        loss = F.cross_entropy(logits.flatten(0, 1), targets.to(device).flatten())
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        losses[step] = loss.detach()
-    return losses
+        return F.cross_entropy(logits.flatten(0, 1), targets.to(device).flatten())
+
+    return fit(model.parameters(), loss, size.steps, size.learning_rate)
 
 
 @torch.no_grad()

@@ -1,17 +1,24 @@
-"""Which device a chapter runs on, at which size, and what was measured elsewhere."""
+"""Where a chapter runs, at which size, and what was measured or trained elsewhere."""
 
+import dataclasses
 import datetime
+import hashlib
 import json
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import torch
+from filelock import FileLock
+from torch import Tensor
 
 T = TypeVar("T")
 
-MEASURED = Path(__file__).resolve().parents[1] / "book" / "_measured"
+ROOT = Path(__file__).resolve().parents[1]
+MEASURED = ROOT / "book" / "_measured"
+TRAINED = ROOT / "_build" / "trained"
 
 
 def device() -> torch.device:
@@ -104,3 +111,63 @@ def record(lesson: str, values: dict[str, float]) -> None:
         "values": values,
     }
     path.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+
+
+def _plain(value: object) -> bool:
+    if dataclasses.is_dataclass(value):
+        value = dataclasses.astuple(value)
+    if isinstance(value, tuple):
+        return all(_plain(inner) for inner in value)
+    return value is None or isinstance(value, int | float | str)
+
+
+def _version(make: Callable, args: tuple) -> str:
+    """What the result of `make(*args)` depends on: any code of `lib` counts as such."""
+    if not make.__module__.startswith("lib.") or make.__qualname__ != make.__name__:
+        raise ValueError(
+            "make must be a function of a module of lib, whose code is part of the "
+            f"key, got {make.__qualname__} of {make.__module__}"
+        )
+    for value in args:
+        if not _plain(value):
+            raise ValueError(
+                "args must be numbers, strings, tuples or dataclasses of them, which "
+                f"their repr tells apart, got a {type(value).__name__}"
+            )
+    what = (make.__module__, make.__name__, args, str(device()), torch.__version__)
+    digest = hashlib.sha256(repr(what).encode())
+    files = [*(ROOT / "lib").rglob("*.py"), *ROOT.glob("requirements.lock")]
+    for file in sorted(files):
+        digest.update(f"\n{file.relative_to(ROOT).as_posix()}\n".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def trained(
+    name: str, make: Callable[..., dict[str, Tensor]], *args: object
+) -> dict[str, Tensor]:
+    """What `make(*args)` returns, made once for all chapters that ask for it.
+
+    `make` is a function of a `lib` module that trains a model from fixed seeds and
+    returns its weights, curves and the like. The result is kept under the build
+    directory as '<part>/<noun>', and made anew when `args`, the device, torch, the
+    lock file or any code of `lib` has changed. Of two chapters that ask at the same
+    time one makes it and the other waits. Tensors come back on the CPU.
+
+    Raises:
+        ValueError: `make` is not a function of a `lib` module, or an argument has no
+            repr that would tell it from others.
+    """
+    version = _version(make, args)
+    path = TRAINED / f"{name}.pt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        if path.is_file():
+            kept = torch.load(path, weights_only=True)
+            if kept["version"] == version:
+                return kept["made"]
+        made = {key: value.detach().cpu() for key, value in make(*args).items()}
+        part = path.with_suffix(".part")
+        torch.save({"version": version, "made": made}, part)
+        part.replace(path)
+    return made

@@ -1,9 +1,12 @@
 """`lib.runtime` picks a device and a size, and never fails for want of a GPU."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from filelock import FileLock
 
 from lib import runtime
 
@@ -79,3 +82,96 @@ def test_only_a_run_on_a_gpu_made_for_it_is_recorded(tmp_path, monkeypatch, on):
 def test_shapes_in_signatures_are_checked_while_testing(tmp_path):
     """The import hook of conftest.py is on: without it no shape would be checked."""
     assert hasattr(runtime.describe, "__wrapped__")
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A course of one `lib` module, whose function counts how often it was called."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "noun.py").write_text("LEARNING_RATE = 0.1\n")
+    monkeypatch.setattr(runtime, "ROOT", tmp_path)
+    monkeypatch.setattr(runtime, "TRAINED", tmp_path / "_build" / "trained")
+    monkeypatch.setenv("COURSE_DEVICE", "cpu")
+    return tmp_path
+
+
+def counted(monkeypatch):
+    calls = []
+
+    def make(*args):
+        calls.append(args)
+        weight = torch.nn.Parameter(torch.tensor([1.5, len(calls)]))
+        return {"weight": weight, "losses": torch.zeros(3, dtype=torch.float64)}
+
+    make.__module__, make.__qualname__ = "lib.noun", "make"
+    return make, calls
+
+
+def test_a_model_is_trained_once_for_all_who_ask(course, monkeypatch):
+    make, calls = counted(monkeypatch)
+    first = runtime.trained("part/model", make, 3, "small")
+    again = runtime.trained("part/model", make, 3, "small")
+    assert calls == [(3, "small")]
+    assert first.keys() == again.keys()
+    for key, value in first.items():
+        assert torch.equal(value, again[key])
+        assert again[key].dtype == value.dtype
+        assert not value.requires_grad
+
+
+@pytest.mark.parametrize("change", ["code", "argument", "lock"])
+def test_a_model_is_trained_anew_when_what_made_it_changed(course, monkeypatch, change):
+    make, calls = counted(monkeypatch)
+    runtime.trained("part/model", make, 3)
+    if change == "code":
+        (course / "lib" / "noun.py").write_text("LEARNING_RATE = 0.2\n")
+    elif change == "lock":
+        (course / "requirements.lock").write_text("torch==0\n")
+    again = runtime.trained("part/model", make, 4 if change == "argument" else 3)
+    assert len(calls) == 2
+    assert again["weight"][1] == 2
+
+
+def test_who_asks_meanwhile_waits_for_the_one_who_trains(course, monkeypatch):
+    make, calls = counted(monkeypatch)
+    begun = threading.Event()
+
+    def slowly(*args):
+        begun.set()
+        return make(*args)
+
+    slowly.__module__, slowly.__qualname__ = "lib.noun", "slowly"
+    lock = FileLock(runtime.TRAINED / "part" / "model.lock")
+    with lock, ThreadPoolExecutor() as pool:
+        asked = [pool.submit(runtime.trained, "part/model", slowly) for _ in range(2)]
+        assert not begun.wait(0.2)
+        lock.release()
+        results = [one.result() for one in asked]
+    assert len(calls) == 1
+    assert torch.equal(results[0]["weight"], results[1]["weight"])
+
+
+def test_training_that_fails_keeps_nothing(course, monkeypatch):
+    def make():
+        raise RuntimeError("diverged")
+
+    make.__module__, make.__qualname__ = "lib.noun", "make"
+    with pytest.raises(RuntimeError, match="diverged"):
+        runtime.trained("part/model", make)
+    make, calls = counted(monkeypatch)
+    runtime.trained("part/model", make)
+    assert len(calls) == 1
+
+
+def test_code_outside_lib_is_refused(course):
+    """A notebook's own function is not in the key: its change would go unseen."""
+    with pytest.raises(ValueError, match=r"make must be a function.*of lib"):
+        runtime.trained("part/model", lambda: {})
+
+
+@pytest.mark.parametrize("value", [torch.zeros(2), [1], (1, object())])
+def test_an_argument_must_be_told_from_others_by_its_repr(course, monkeypatch, value):
+    make, calls = counted(monkeypatch)
+    with pytest.raises(ValueError, match=f"got a {type(value).__name__}"):
+        runtime.trained("part/model", make, value)
+    assert not calls

@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor
 
-from lib.language_model import Encoding
+from lib import runtime, text
+from lib.language_model import Encoding, LanguageModel, Size, train
 
 Layout = Literal["interleaved", "half"]
 LAYOUTS = ("interleaved", "half")
@@ -186,3 +187,18 @@ class Rotary(Encoding):
         cos, sin = rope_cos_sin(positions, self.inv_freq)
         q, k = apply_rope(q, cos, sin), apply_rope(k, cos, sin)
         return super().attend(q, k, v, positions)
+
+
+def text_model(size: Size) -> dict[str, Tensor]:
+    """Weights of a RoPE model of `lib.text`'s characters, and `losses` of its training.
+
+    From fixed seeds: 1 for the weights, 2 for the batches.
+    """
+    corpus = text.python_topics()
+    symbols = text.vocabulary(corpus)
+    tokens, _ = text.split(text.encode(corpus, symbols))
+    weights, batches = (torch.Generator().manual_seed(seed) for seed in (1, 2))
+    encoding = Rotary(rope_inv_freq(size.width // size.heads))
+    model = LanguageModel(len(symbols), size, encoding, weights).to(runtime.device())
+    losses = train(model, tokens, size, batches)
+    return model.state_dict() | {"losses": losses}

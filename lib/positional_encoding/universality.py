@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor, nn
 
 from lib.language_model import Encoding, LanguageModel, Size
+from lib.training import fit
 
 # For `lib.runtime.pick`; a batch is of windows of text, the probe is one sequence. The
 # second has the length and the depth of the paper's experiment.
@@ -155,29 +156,18 @@ def train_to_number(
     """Train in place to number the last `n` tokens; the loss of each step, in nats.
 
     `sequences` gives the batch of the next step. Tokens before the last n are part of
-    the model, as [CLS] is, and are not numbered. AdamW without decay; the learning rate
-    rises over the first tenth of the steps and falls to nothing along a cosine;
-    gradients are cut to norm 1. `size` gives steps and rate, and nothing else.
+    the model, as [CLS] is, and are not numbered. By `lib.training.fit`; `size` gives
+    steps and rate, and nothing else.
     """
-    rate = size.learning_rate
-    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, rate, total_steps=max(size.steps, 2), pct_start=0.1
-    )
     device = next(model.parameters()).device
     places = torch.arange(n, device=device)
-    losses = torch.empty(size.steps)
     model.train()
-    for step in range(size.steps):
+
+    def loss() -> Float[Tensor, ""]:
         logits = model(sequences().to(device))[:, -n:]
-        loss = F.cross_entropy(logits.mT, places.expand(len(logits), n))
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        losses[step] = loss.detach()
-    return losses
+        return F.cross_entropy(logits.mT, places.expand(len(logits), n))
+
+    return fit(model.parameters(), loss, size.steps, size.learning_rate)
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from lib import language_model as lm
+from lib import text
 from lib.positional_encoding.rotary import (
     Rotary,
     apply_rope,
@@ -21,6 +22,7 @@ from lib.positional_encoding.rotary import (
     rope_cos_sin,
     rope_inv_freq,
     rope_linear_attention,
+    text_model,
 )
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -391,3 +393,23 @@ def test_an_image_that_does_not_fit_is_refused(plain_errors):
         rope_2d(normal(1, 1, 6, 8), (2, 2))
     with pytest.raises(ValueError, match="multiple of 4 channels, got 6"):
         rope_2d(normal(1, 1, 6, 6), (2, 3))
+
+
+def test_the_text_model_is_the_chapters_whole():
+    """Its weights load, it has RoPE, and the same seeds train it to the same losses."""
+    size = lm.Size(
+        layers=1, heads=2, width=8, length=8, batch=2, steps=3, learning_rate=0.01
+    )
+    made = text_model(size)
+    corpus = text.python_topics()
+    symbols = text.vocabulary(corpus)
+    model = lm.LanguageModel(
+        len(symbols), size, Rotary(rope_inv_freq(4)), torch.Generator().manual_seed(1)
+    )
+    tokens, _ = text.split(text.encode(corpus, symbols))
+    draw = torch.Generator().manual_seed(2)
+    losses = lm.train(model, tokens, size, draw)
+    torch.testing.assert_close(made.pop("losses"), losses)
+    assert made.keys() == model.state_dict().keys()
+    for name, weight in model.state_dict().items():
+        torch.testing.assert_close(made[name], weight)
