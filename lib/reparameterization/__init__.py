@@ -1,0 +1,1 @@
+"""Reparameterization: gradients of expectations, and of functions that have none."""

@@ -1,0 +1,11 @@
+# argmax without straight-through: the one-hot vector has no gradient.
+# loses: test_relaxed_sample_gradient
+
+# %% solution="relaxed_sample"
+def relaxed_sample(logits, u, tau, hard=False, dim=-1):
+    g = -(-u.clamp_min(torch.finfo(u.dtype).tiny).log()).log()
+    soft = ((logits + g) / tau).softmax(dim)
+    if not hard:
+        return soft
+    best = soft.argmax(dim, keepdim=True)
+    return torch.zeros_like(soft).scatter(dim, best, 1.0) + 0 * soft

@@ -1,0 +1,12 @@
+# Only the logits are divided by the temperature, the noise is not.
+# loses: test_relaxed_sample, test_relaxed_sample_gradient
+
+# %% solution="relaxed_sample"
+def relaxed_sample(logits, u, tau, hard=False, dim=-1):
+    g = -(-u.clamp_min(torch.finfo(u.dtype).tiny).log()).log()
+    soft = (logits / tau + g).softmax(dim)
+    if not hard:
+        return soft
+    best = soft.argmax(dim, keepdim=True)
+    onehot = torch.zeros_like(soft).scatter(dim, best, 1.0)
+    return onehot + (soft - soft.detach())

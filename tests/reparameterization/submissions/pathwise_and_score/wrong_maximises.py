@@ -1,0 +1,9 @@
+# The sign of those who maximise a reward.
+# loses: test_reinforce_loss
+
+# %% solution="reinforce_loss"
+def reinforce_loss(logits, words, values):
+    values = values.detach()
+    advantages = values - (values.sum() - values) / (len(values) - 1)
+    of_words = logits.log_softmax(-1).gather(-1, words[..., None])[..., 0]
+    return -(advantages * of_words.sum(-1)).mean()

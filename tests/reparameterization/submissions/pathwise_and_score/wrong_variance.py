@@ -1,0 +1,9 @@
+# sigma read as a variance.
+# loses: test_jump_terms
+
+# %% solution="jump_terms"
+def jump_terms(places, heights, mu, sigma):
+    sigma = sigma.sqrt()
+    u = (places - mu[:, None]) / sigma[:, None]
+    density = (-u.square() / 2).exp() / (2 * torch.pi) ** 0.5 / sigma[:, None]
+    return (heights * density).sum(-1), (heights * u * density).sum(-1)

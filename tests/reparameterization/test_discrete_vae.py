@@ -1,0 +1,102 @@
+"""`lib.reparameterization.discrete_vae`: its data, its terms, its two sizes."""
+
+import dataclasses
+import itertools
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from lib.reparameterization import discrete_vae
+from lib.reparameterization.gumbel_softmax import gumbel_softmax
+
+TINY = discrete_vae.Size(places=2, categories=3, width=5, batch=4, steps=3)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def relaxed_loss(model, x):
+    logits = model.encode(x)
+    code = gumbel_softmax(logits, 0.5, generator=seeded(4))
+    return model.distortion(code, x) + discrete_vae.rate(logits)
+
+
+def test_the_digits_are_black_and_white_and_split_without_overlap():
+    train, test = discrete_vae.binary_digits()
+    assert train.shape == (1500, 64)
+    assert test.shape == (297, 64)
+    assert set(train.unique().tolist()) == {0.0, 1.0}
+    again, _ = discrete_vae.binary_digits()
+    torch.testing.assert_close(again, train, rtol=0, atol=0)
+
+
+def test_the_rate_is_the_divergence_that_torch_computes():
+    logits = torch.randn(5, 3, 4, generator=seeded(1))
+    prior = torch.distributions.Categorical(logits=torch.zeros(4))
+    law = torch.distributions.Categorical(logits=logits)
+    want = torch.distributions.kl_divergence(law, prior).sum(-1)
+    torch.testing.assert_close(discrete_vae.rate(logits), want)
+    certain = torch.tensor([[[200.0, 0.0, 0.0]]])
+    assert discrete_vae.rate(certain).item() == pytest.approx(math.log(3))
+
+
+def test_the_bound_is_above_the_exact_likelihood_and_the_posterior_reaches_it():
+    """All 9 codes of a tiny model enumerated: log p(x) = log Σ p(z) p(x | z)."""
+    model = discrete_vae.DiscreteVAE(TINY, seeded(2))
+    x = torch.randint(2, (6, 64), generator=seeded(3)).float()
+    codes = torch.stack(
+        [
+            F.one_hot(torch.tensor(code), 3).float()
+            for code in itertools.product(range(3), repeat=2)
+        ]
+    )
+    joint = torch.stack(
+        [
+            -model.distortion(code.expand(6, 2, 3), x) - math.log(len(codes))
+            for code in codes
+        ]
+    )
+    log_p = joint.logsumexp(0)
+    log_q = model.encode(x).log_softmax(-1)
+    log_codes = torch.einsum("bnk,cnk->cb", log_q, codes)
+    exact = (log_codes.exp() * (log_codes - joint)).sum(0)
+    assert (exact > -log_p).all()
+
+    def draw(logits):
+        picked = torch.distributions.Categorical(logits=logits).sample()
+        return F.one_hot(picked, 3).float()
+
+    torch.manual_seed(0)
+    sampled = discrete_vae.bound(model, x, draw, times=1_000)
+    assert sampled == pytest.approx(exact.mean().item(), rel=0.02)
+
+
+@pytest.mark.parametrize("size", [discrete_vae.CPU, discrete_vae.GPU, TINY])
+def test_every_size_takes_a_step_on_the_cpu(size):
+    size = dataclasses.replace(size, batch=2, steps=2)
+    model = discrete_vae.DiscreteVAE(size, seeded(5))
+    before = [parameter.clone() for parameter in model.parameters()]
+    data, _ = discrete_vae.binary_digits()
+    losses = discrete_vae.train(model, data, size, relaxed_loss, seeded(6))
+    assert losses.shape == (2,)
+    assert losses.isfinite().all()
+    for old, new in zip(before, model.parameters()):
+        assert not torch.equal(old, new)
+
+
+def test_the_same_seeds_give_the_same_model():
+    data, _ = discrete_vae.binary_digits()
+    losses = [
+        discrete_vae.train(
+            discrete_vae.DiscreteVAE(TINY, seeded(7)),
+            data,
+            TINY,
+            relaxed_loss,
+            seeded(8),
+        )
+        for _ in range(2)
+    ]
+    torch.testing.assert_close(*losses, rtol=0, atol=0)
