@@ -39,18 +39,6 @@ def prove(lesson):
     return result
 
 
-@pytest.fixture(scope="session", autouse=True)
-def kill_matrices(request):
-    """Print, when all is done, the kill matrix of every lesson that was proved."""
-    proved = []
-    yield proved
-    plugins = request.config.pluginmanager
-    reporter = plugins.get_plugin("terminalreporter")
-    with plugins.get_plugin("capturemanager").global_and_fixture_disabled():
-        for lesson in proved:
-            reporter.write("\n" + proof.table(prove(lesson)))
-
-
 def problems(lesson, names):
     """What is not as it must be in the rows `names` of a lesson's kill matrix."""
     found = prove(lesson).problems
@@ -65,9 +53,8 @@ def test_the_bodies_are_well_formed(lesson):
 
 
 @pytest.mark.parametrize("lesson", lessons())
-def test_reference_earns_all_and_stub_nothing(lesson, kill_matrices):
-    prove(lesson)
-    kill_matrices.append(lesson)
+def test_reference_earns_all_and_stub_nothing(lesson, record_property):
+    record_property("kill matrix", proof.table(prove(lesson)))
     assert not problems(lesson, ["reference", "stub"])
 
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from course import doctor
-from course.paths import root
+from course.paths import lessons, root
 
 LOCK = (root() / "requirements.lock").read_text(encoding="utf-8").splitlines()[1:]
 
@@ -38,6 +38,17 @@ def test_no_module_of_lib_imports_the_course():
 def test_packages_of_lib_hold_a_docstring_only():
     for path in (root() / "lib").rglob("__init__.py"):
         assert re.fullmatch(r'"""[^"]+"""\n', path.read_text(encoding="utf-8")), path
+
+
+@pytest.mark.parametrize("page", ["index", "results"])
+def test_every_lesson_stands_on_the_pages_that_list_lessons(page):
+    text = (root() / "book" / f"{page}.md").read_text(encoding="utf-8")
+    listed = re.findall(r"\{doc\}`(\w+/\w+)`", text)
+    toc = re.findall(
+        r"file: book/(\w+/\w+)", (root() / "_toc.yml").read_text(encoding="utf-8")
+    )
+    assert sorted(toc) == sorted(lessons())
+    assert listed == toc
 
 
 def test_nothing_private_is_tracked():

@@ -1,0 +1,1 @@
+"""From diffusion to EDM: one denoiser under many parametrisations."""

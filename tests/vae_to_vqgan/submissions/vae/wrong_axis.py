@@ -1,0 +1,9 @@
+# Put together over the batch instead of the samples.
+# loses: test_many_sample_bound, test_many_sample_bound_gradient
+
+# %% solution="many_sample_bound"
+def many_sample_bound(mu, logvar, noise, log_joint):
+    z = mu + (0.5 * logvar).exp() * noise
+    log_q = -0.5 * (math.log(2 * math.pi) + logvar + noise**2).sum(-1)
+    log_w = log_joint(z) - log_q
+    return log_w.logsumexp(1) - math.log(log_w.shape[1]), log_w.softmax(1)

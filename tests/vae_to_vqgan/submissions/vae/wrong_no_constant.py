@@ -1,0 +1,9 @@
+# log q without its 2 pi: the weights are right, the bound is not.
+# loses: test_many_sample_bound
+
+# %% solution="many_sample_bound"
+def many_sample_bound(mu, logvar, noise, log_joint):
+    z = mu + (0.5 * logvar).exp() * noise
+    log_q = -0.5 * (logvar + noise**2).sum(-1)
+    log_w = log_joint(z) - log_q
+    return log_w.logsumexp(0) - math.log(len(noise)), log_w.softmax(0)

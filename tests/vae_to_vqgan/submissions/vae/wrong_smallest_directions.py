@@ -1,0 +1,15 @@
+# eigh sorts upwards: the k smallest directions.
+# loses: test_linear_vae
+
+# %% solution="linear_vae"
+def linear_vae(X, k, beta=1.0, sigma2=None):
+    m = X.mean(0)
+    values, vectors = torch.linalg.eigh((X - m).T @ (X - m) / len(X))
+    if sigma2 is None:
+        sigma2 = values[k:].mean()
+    sigma2 = torch.as_tensor(sigma2, dtype=X.dtype)
+    noise = beta * sigma2
+    w2 = (values[:k] - noise).clamp(min=0)
+    W = vectors[:, :k] * w2.sqrt()
+    A = (W / (w2 + noise)).T
+    return {"m": m, "W": W, "A": A, "v": noise / (w2 + noise), "sigma2": sigma2}

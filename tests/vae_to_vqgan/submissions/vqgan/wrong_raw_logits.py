@@ -1,0 +1,12 @@
+# Logits added up as if they were log-probabilities.
+# loses: test_sliding_log_likelihood
+
+# %% solution="sliding_log_likelihood"
+def sliding_log_likelihood(prior, idx, start, window):
+    tokens = torch.cat([idx.new_full((len(idx), 1), start), idx], 1)
+    total = 0
+    for t in range(idx.shape[1]):
+        context = tokens[:, max(0, t + 1 - window) : t + 1]
+        logits = prior(context)[:, -1]
+        total = total + logits.gather(1, idx[:, t : t + 1])[:, 0]
+    return total
