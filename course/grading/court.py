@@ -223,7 +223,6 @@ class _Case:
         for name in self.functions:
             target = proxies.Reference("name", name)
             self.given[name] = type(name, (proxies.Remote,), {})(self, target)
-        check.probe = self.probe
         self.line = self.exercise = None
         self.next = 0
         self.deaths, self.raised, self.notes = {}, {}, []
@@ -232,6 +231,7 @@ class _Case:
     def judge(self):
         begun = time.monotonic()
         groups = self.groups()
+        plain, self.check.probe = self.check.probe, self.probe
         try:
             for index, cell in enumerate(self.cells):
                 if cell["kind"] == "given":
@@ -240,6 +240,7 @@ class _Case:
                     self.tell(cell["task"])
                     self.judge_exercise(cell["task"], groups[index])
         finally:
+            self.check.probe = plain
             self.stop()
         self.note()
         for cell in self.cells:
