@@ -12,12 +12,13 @@ def fit(
     loss: Callable[[], Float[Tensor, ""]],
     steps: int,
     learning_rate: float,
+    clip: float | None = 1.0,
 ) -> Float[Tensor, " steps"]:
     """Lower `loss()` in `steps` steps; what it was before each step.
 
     `loss` draws its own batch. The learning rate rises over the first tenth of the
-    steps and falls to nothing along a cosine; gradients are cut to norm 1 over all
-    parameters together. AdamW with PyTorch's weight decay of 0.01.
+    steps and falls to nothing along a cosine; gradients are cut to norm `clip` over
+    all parameters together. AdamW with PyTorch's weight decay of 0.01.
 
     Raises:
         ValueError: `steps` is below 1.
@@ -38,7 +39,8 @@ def fit(
         value = loss()
         optimiser.zero_grad()
         value.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
+        if clip is not None:
+            nn.utils.clip_grad_norm_(parameters, clip)
         optimiser.step()
         schedule.step()
         losses[step] = value.detach()

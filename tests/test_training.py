@@ -63,6 +63,15 @@ def test_a_large_gradient_is_cut():
     assert state[1] - state[2] > 0.1 * (state[0] - state[1])
 
 
+def test_uncut_one_entry_does_not_feel_anothers_gradient():
+    """Two problems in one call go their own ways, as models trained in one batch do."""
+    near, far = (nn.Parameter(torch.zeros((), dtype=torch.float64)) for _ in range(2))
+    alone = nn.Parameter(torch.zeros((), dtype=torch.float64))
+    fit([near, far], lambda: (near - 1) ** 2 + (far - 1e4) ** 2, 5, 0.1, clip=None)
+    fit([alone], lambda: (alone - 1) ** 2, 5, 0.1, clip=None)
+    assert near.item() == alone.item()
+
+
 def test_no_steps_are_refused():
     with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
         fit([nn.Parameter(torch.zeros(()))], lambda: None, 0, 0.1)

@@ -1,0 +1,1 @@
+"""Parameter-efficient fine-tuning: what is trained, what is saved, and where."""
