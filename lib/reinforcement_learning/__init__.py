@@ -1,0 +1,1 @@
+"""Reinforcement learning: values from data, when no model is given."""
