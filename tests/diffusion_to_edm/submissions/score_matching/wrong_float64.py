@@ -1,10 +1,10 @@
 # Computes in double precision and stays there.
-# loses: test_ism_loss, test_ism_loss_gradient
+# loses: test_ism_loss
 
 # %% solution="ism_loss"
 def ism_loss(score, x, directions=None):
     if directions is None:
-        directions = x.shape[1] ** 0.5 * torch.eye(x.shape[1])
+        directions = x.shape[1] ** 0.5 * torch.eye(x.shape[1], dtype=torch.float64)
     directions = directions.double()
     x = x.detach().double().requires_grad_()
     value = score(x)
