@@ -169,7 +169,8 @@ class ScoreNet(nn.Module):
 
     f is a perceptron with two hidden layers, and estimates -eps, a number of order 1
     at every level; the division makes a score of it. scale = sqrt(1 + sigma²) is the
-    size of the input if the data have variance 1.
+    size of the input if the data have variance 1. tanh keeps f bounded: a chain that
+    strays beyond all it has seen cannot be driven off ever faster.
 
     Source: dividing by sigma, Song and Ermon 2020, technique 3.
     """
@@ -178,9 +179,9 @@ class ScoreNet(nn.Module):
         super().__init__()
         self.f = nn.Sequential(
             nn.Linear(d + 1, width),
-            nn.SiLU(),
+            nn.Tanh(),
             nn.Linear(width, width),
-            nn.SiLU(),
+            nn.Tanh(),
             nn.Linear(width, d),
         )
         with torch.no_grad():
