@@ -1,0 +1,11 @@
+# A generator of its own, always the same.
+# loses: test_matrix_langevin
+
+# %% solution="matrix_langevin"
+def matrix_langevin(score, x, step, n_steps, generator):
+    generator = torch.Generator().manual_seed(0)
+    root = torch.linalg.cholesky(2 * step)
+    for _ in range(n_steps):
+        z = torch.randn(x.shape, generator=generator, dtype=x.dtype)
+        x = x + score(x) @ step + z @ root.T
+    return x.clone()

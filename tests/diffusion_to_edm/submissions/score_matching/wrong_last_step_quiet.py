@@ -1,0 +1,10 @@
+# The last step has no noise.
+# loses: test_matrix_langevin
+
+# %% solution="matrix_langevin"
+def matrix_langevin(score, x, step, n_steps, generator):
+    root = torch.linalg.cholesky(2 * step)
+    for k in range(n_steps):
+        z = torch.randn(x.shape, generator=generator, dtype=x.dtype)
+        x = x + score(x) @ step + (k < n_steps - 1) * (z @ root.T)
+    return x.clone()

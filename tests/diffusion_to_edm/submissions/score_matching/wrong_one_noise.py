@@ -1,0 +1,10 @@
+# The noise of the first level for all.
+# loses: test_dsm_levels, test_dsm_levels_gradient
+
+# %% solution="dsm_levels"
+def dsm_levels(score, x, sigmas, noise):
+    losses = []
+    for sigma, eps in zip(sigmas, noise[:1].expand_as(noise)):
+        residual = sigma * score(x + sigma * eps, sigma.expand(len(x))) + eps
+        losses.append(residual.square().reshape(len(x), -1).sum(-1).mean() / 2)
+    return torch.stack(losses)
