@@ -217,7 +217,7 @@ def spaced_timesteps(T: int, S: int, spacing: str) -> list[int]:
     if spacing == "linspace":
         return [round(i * (T - 1) / max(S - 1, 1)) for i in reversed(range(S))]
     if spacing == "quadratic":
-        times = [int(0.8 * T * (i / max(S - 1, 1)) ** 2) for i in range(S)]
+        times = [4 * T * i * i // (5 * max(S - 1, 1) ** 2) for i in range(S)]
         for i in range(1, S):
             times[i] = max(times[i], times[i - 1] + 1)
         return times[::-1]
