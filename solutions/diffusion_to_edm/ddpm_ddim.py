@@ -92,7 +92,7 @@ def two_levels(n):
 
 
 for shape in [(4, 4), (1, 3), (5,), (3, 2, 3, 3)]:
-    x, x0, z = (normal(*shape) for _ in range(3))
+    x, x0, z = (30 * normal(*shape) for _ in range(3))
     at, as_ = two_levels(shape[0])
     for eta in (0.0, 0.5, 1.0):
         eps = reference.predict_eps(x, x0, at, "x0")
@@ -103,6 +103,8 @@ for shape in [(4, 4), (1, 3), (5,), (3, 2, 3, 3)]:
             want,
             f"{words}: does every row have its own levels, and is the variance that "
             "of the whole jump?",
+            rtol=1e-9,
+            atol=2e-6,
         )
         small = (each.float() for each in (x, x0, at, as_))
         check.close(
@@ -110,7 +112,7 @@ for shape in [(4, 4), (1, 3), (5,), (3, 2, 3, 3)]:
             want.float(),
             f"{words}, the same in float32",
             rtol=2e-3,
-            atol=2e-3,
+            atol=0.05,
         )
 
 unit = torch.eye(3, dtype=torch.float64)
@@ -244,7 +246,7 @@ def normal(*shape):
 
 
 for shape, abar in [((5,), 0.83), ((1, 3), 0.4), ((2, 3, 4), 0.05), ((), 0.5)]:
-    x0, eps = normal(*shape), normal(*shape)
+    x0, eps = 30 * normal(*shape), normal(*shape)
     angle = math.acos(math.sqrt(abar))
     x = math.cos(angle) * x0 + math.sin(angle) * eps
     truth = {
