@@ -1,0 +1,11 @@
+# Every marginal is right, but eta = 1 is not the variance of the Markov chain.
+# loses: test_step_with_data
+
+# %% solution="step_with_data"
+def step_with_data(x, x0, abar_t, abar_s, eta, noise):
+    shape = (len(x),) + (1,) * (x.ndim - 1)
+    a, b = (level.double().reshape(shape) for level in (abar_t, abar_s))
+    slope = ((1 - b) / (1 - a) * (1 - eta**2 * (1 - a / b))).clamp(min=0) ** 0.5
+    fill = (1 - b - slope**2 * (1 - a)).clamp(min=0) ** 0.5
+    mean = b**0.5 * x0 + slope * (x - a**0.5 * x0)
+    return torch.addcmul(mean, fill, noise.double()).to(x.dtype)

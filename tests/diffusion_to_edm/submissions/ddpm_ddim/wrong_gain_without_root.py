@@ -1,0 +1,10 @@
+# The slope of the chain without its root.
+# loses: test_gaussian_reverse
+
+# %% solution="gaussian_reverse"
+def gaussian_reverse(x, abar_t, abar_s, mean, variance):
+    var_t = abar_t * variance + 1 - abar_t
+    var_s = abar_s * variance + 1 - abar_s
+    gain = abar_t / abar_s * var_s / var_t
+    centre = math.sqrt(abar_s) * mean + gain * (x - math.sqrt(abar_t) * mean)
+    return centre, float(var_s * (1 - abar_t / abar_s) / var_t)

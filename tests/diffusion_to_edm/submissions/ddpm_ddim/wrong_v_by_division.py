@@ -1,0 +1,20 @@
+# Solves for eps after x0: divides by sqrt(1 - abar), 0 where there is no noise.
+# loses: test_convert_prediction
+
+# %% solution="convert_prediction"
+def convert_prediction(x, out, abar, source, target):
+    for kind in (source, target):
+        if kind not in ("eps", "x0", "v", "score"):
+            raise ValueError(f"kind must be eps, x0, v or score, got {kind!r}")
+    data, scale = math.sqrt(abar), math.sqrt(1 - abar)
+    if source == "v":
+        x0 = data * x - scale * out
+        eps = (x - data * x0) / scale
+    elif source == "x0":
+        x0, eps = out, (x - data * out) / scale
+    else:
+        eps = out if source == "eps" else -scale * out
+        x0 = (x - scale * eps) / data
+    if target == "score":
+        return -eps / scale
+    return {"x0": x0, "eps": eps, "v": data * eps - scale * x0}[target]
