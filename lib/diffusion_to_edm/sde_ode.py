@@ -10,6 +10,7 @@ Source: Song et al. 2021, arXiv:2011.13456.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -23,9 +24,8 @@ Time = float | Float[Tensor, "..."]
 Score = Callable[[Tensor, Time], Tensor]
 
 
-def _column(value: Time) -> Tensor:
-    """A number, or one for each row, made to stand beside rows (..., d)."""
-    return torch.as_tensor(value, dtype=torch.float64)[..., None]
+def _double(t: Time) -> Tensor:
+    return torch.as_tensor(t, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class LinearSDE:
 
     def drift(self, x: Float[Tensor, "*rows d"], t: Time) -> Float[Tensor, "*rows d"]:
         """f(x, t) = a(t) x."""
-        return (_column(self.rate(t)) * x).to(x.dtype)
+        return (self.rate(t)[..., None] * x).to(x.dtype)
 
 
 @dataclass(frozen=True)
@@ -68,15 +68,10 @@ class VPSDE(LinearSDE):
             raise ValueError(f"low must be in (0, high], got {self.low}, {self.high}")
 
     def beta(self, t: Time) -> Float[Tensor, "..."]:
-        return self.low + torch.as_tensor(t, dtype=torch.float64) * self._rise
+        return self.low + _double(t) * (self.high - self.low)
 
     def total(self, t: Time) -> Float[Tensor, "..."]:
-        t = torch.as_tensor(t, dtype=torch.float64)
-        return self.low * t + self._rise * t**2 / 2
-
-    @property
-    def _rise(self) -> float:
-        return self.high - self.low
+        return self.low * _double(t) + (self.high - self.low) * _double(t) ** 2 / 2
 
     def rate(self, t: Time) -> Float[Tensor, "..."]:
         return -self.beta(t) / 2
@@ -116,21 +111,21 @@ class VESDE(LinearSDE):
             raise ValueError(f"low must be in (0, high), got {self.low}, {self.high}")
 
     def sigma(self, t: Time) -> Float[Tensor, "..."]:
-        return self.low * (torch.as_tensor(t, dtype=torch.float64) * self._span).exp()
+        return self.low * (_double(t) * self._span).exp()
 
     @property
     def _span(self) -> float:
         return math.log(self.high / self.low)
 
     def rate(self, t: Time) -> Float[Tensor, "..."]:
-        return torch.zeros_like(torch.as_tensor(t, dtype=torch.float64))
+        return torch.zeros_like(_double(t))
 
     def diffusion(self, t: Time) -> Float[Tensor, "..."]:
         return self.sigma(t) * math.sqrt(2 * self._span)
 
     def marginal(self, t: Time) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
-        t = torch.as_tensor(t, dtype=torch.float64)
-        return torch.ones_like(t), self.low * torch.expm1(2 * self._span * t).sqrt()
+        std = self.low * torch.expm1(2 * self._span * _double(t)).sqrt()
+        return torch.ones_like(std), std
 
 
 # The exact score of data that are a mixture
@@ -174,7 +169,7 @@ def reverse_drift(
     """
     if lam < 0:
         raise ValueError(f"lam must not be negative, got {lam}")
-    strength = (1 + lam**2) / 2 * _column(sde.diffusion(t)) ** 2
+    strength = (1 + lam**2) / 2 * sde.diffusion(t)[..., None] ** 2
     return sde.drift(x, t) - (strength * score(x, t)).to(x.dtype)
 
 
@@ -283,11 +278,9 @@ def ode_log_likelihood(
     if ts[0] != 0 or ts[-1] != 1:
         raise ValueError(f"ts must run from 0 to 1, got {ts[0]} to {ts[-1]}")
 
-    def slope(state, t):
-        velocity, divergence = trace(
-            lambda y: pf_ode_rhs(sde, score, y, t), state[:, :-1]
-        )
-        return torch.cat([velocity, divergence[:, None]], 1)
+    def slope(state: Tensor, t: float) -> Tensor:
+        velocity, spread = trace(partial(pf_ode_rhs, sde, score, t=t), state[:, :-1])
+        return torch.cat([velocity, spread[:, None]], 1)
 
     end = rk4(slope, torch.cat([x, torch.zeros_like(x[:, :1])], 1), ts)
     noise = torch.distributions.Normal(0.0, sde.marginal(1.0)[1].to(x))
@@ -312,7 +305,7 @@ def gaussian_ratio(
     `gain` times the true one.
     """
 
-    def right(t):
+    def right(t: float) -> float:
         m, std = sde.marginal(t)
         return float(m**2 * data_variance + std**2)
 
