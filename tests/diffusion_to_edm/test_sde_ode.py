@@ -371,7 +371,8 @@ def test_the_exact_trace_is_that_of_the_jacobian():
     torch.testing.assert_close(y, field(x))
     want = [torch.func.jacrev(field)(row).trace() for row in x]
     torch.testing.assert_close(trace, torch.stack(want))
-    assert not (y.requires_grad or trace.requires_grad)
+    assert not y.requires_grad
+    assert not trace.requires_grad
 
 
 def test_the_estimated_trace_is_exact_on_average_over_all_signs():
