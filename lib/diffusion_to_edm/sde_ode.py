@@ -28,24 +28,13 @@ def _double(t: Time) -> Tensor:
     return torch.as_tensor(t, dtype=torch.float64)
 
 
-@dataclass(frozen=True)
 class LinearSDE:
     """dx = a(t) x dt + g(t) dw. A time is one number, or one for each row of x.
 
-    Results are of double precision; a number among them takes on the dtype of x.
+    The three kinds below give `rate(t)`, which is a, `diffusion(t)`, which is g, and
+    `marginal(t)`: m and std of x_t = m x_0 + std eps, 1 and 0 at the start. Their
+    results are of double precision; a number takes on the dtype of x.
     """
-
-    def rate(self, t: Time) -> Float[Tensor, "..."]:
-        """a(t)."""
-        raise NotImplementedError
-
-    def diffusion(self, t: Time) -> Float[Tensor, "..."]:
-        """g(t)."""
-        raise NotImplementedError
-
-    def marginal(self, t: Time) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
-        """m(t) and std(t), from a point at t = 0: 1 and 0 at the start."""
-        raise NotImplementedError
 
     def drift(self, x: Float[Tensor, "*rows d"], t: Time) -> Float[Tensor, "*rows d"]:
         """f(x, t) = a(t) x."""
@@ -134,10 +123,7 @@ class VESDE(LinearSDE):
 def mixture_score(
     sde: LinearSDE, mixture: Mixture, x: Float[Tensor, "*rows d"], t: Time
 ) -> Float[Tensor, "*rows d"]:
-    """The gradient of ln p_t at x, for data from a mixture.
-
-    x_t / m is the mixture plus noise of level std / m.
-    """
+    """The gradient of ln p_t: x_t / m is the mixture plus noise of level std / m."""
     m, std = sde.marginal(t)
     m, sigma = m.to(x.dtype), (std / m).to(x.dtype)
     return mixtures.score(mixture, x / m[..., None], sigma) / m[..., None]
@@ -149,8 +135,8 @@ def mixture_log_density(
     """ln p_t(x), in nats, for data from a mixture."""
     m, std = sde.marginal(t)
     m, sigma = m.to(x.dtype), (std / m).to(x.dtype)
-    density = mixtures.log_density(mixture, x / m[..., None], sigma)
-    return density - x.shape[-1] * m.log()
+    scaled = mixtures.log_density(mixture, x / m[..., None], sigma)
+    return scaled - x.shape[-1] * m.log()
 
 
 # Backwards
@@ -207,9 +193,7 @@ def pf_ode_rhs(
 
 
 def rk4(
-    rhs: Callable[[Tensor, float], Tensor],
-    x: Float[Tensor, "*rows d"],
-    ts: list[float],
+    rhs: Callable[[Tensor, float], Tensor], x: Float[Tensor, "*rows d"], ts: list[float]
 ) -> Float[Tensor, "*rows d"]:
     """Solve dx/dt = rhs(x, t) from ts[0] to ts[-1], in either direction: Runge–Kutta
     of order 4, four evaluations for each interval."""

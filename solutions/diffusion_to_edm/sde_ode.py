@@ -535,7 +535,7 @@ def at_the_end(mixture, x, total=6.05):
     return density + x.shape[1] * total / 2
 
 
-up = [i / 100 for i in range(101)]
+up = [i / 60 for i in range(61)]
 for d in (1, 2, 3):
     weights = torch.rand(3, generator=draw).double() + 0.2
     weights = weights / weights.sum()
@@ -566,9 +566,7 @@ for d in (1, 2, 3):
 A = gaussian(3, 3)
 uneven = [0.2, 0.21, 0.25, 0.3, 0.38, 0.4, 0.45, 0.5]
 ts = [
-    uneven[i] + j / 10 * (uneven[i + 1] - uneven[i])
-    for i in range(7)
-    for j in range(10)
+    uneven[i] + j / 5 * (uneven[i + 1] - uneven[i]) for i in range(7) for j in range(5)
 ]
 start, log_p = gaussian(6, 3), gaussian(6)
 span = (math.sin(4 * ts[-1]) - math.sin(4 * ts[0])) / 4
@@ -583,7 +581,7 @@ for words, matrix in (
     check.close(
         end, start @ torch.linalg.matrix_exp(matrix * span).T, f"{words}: x", atol=2e-3
     )
-grid = [i / 60 for i in range(61)]
+grid = [i / 30 for i in range(31)]
 end, density = wavy(start, log_p, grid)
 again, back = wavy(end, density, grid[::-1])
 check.close(again, start, "up and down again: the places", atol=2e-3)

@@ -13,7 +13,6 @@ from lib.diffusion_to_edm.mixtures import Mixture
 from lib.diffusion_to_edm.sde_ode import (
     VESDE,
     VPSDE,
-    LinearSDE,
     SubVPSDE,
     euler_maruyama,
     exact_trace,
@@ -421,6 +420,3 @@ def test_bad_arguments_are_named():
         euler_maruyama(VPSDE(), score, x, [0.0, 1.0], seeded())
     with pytest.raises(ValueError, match=r"ts must run from 0 to 1, got 1\.0 to 0\.0"):
         ode_log_likelihood(VPSDE(), score, x, down(2))
-    for missing in ("rate", "diffusion", "marginal"):
-        with pytest.raises(NotImplementedError):
-            getattr(LinearSDE(), missing)(0.5)
