@@ -9,7 +9,6 @@
 # Time runs from data at $t = 0$ to noise at $t = 1$. The chapter went from a data point to time $t$; took the same noise for every coordinate; and carried data up to the noise. Here each is asked in general: between any two times, with noise of any shape, and in either direction.
 
 # %%
-import itertools
 import math
 
 import torch
@@ -420,7 +419,8 @@ def carry_density(velocity, x, log_p, ts):
         return v.detach(), -divergence
 
     x, log_p = x.clone(), log_p.clone()
-    for t, after in itertools.pairwise(ts):
+    for i in range(len(ts) - 1):
+        t, after = ts[i], ts[i + 1]
         h = after - t
         v, change = slopes(x, t)
         v2, change2 = slopes(x + h * v, after)

@@ -5,7 +5,8 @@
 def carry_density(velocity, x, log_p, ts):
     kind = x.dtype
     x, log_p = x.detach().double(), log_p.double()
-    for t, after in itertools.pairwise(ts):
+    for i in range(len(ts) - 1):
+        t, after = ts[i], ts[i + 1]
         h, eps = after - t, 1e-5
         half = x + h / 2 * velocity(x, t)
         middle = (t + after) / 2

@@ -9,7 +9,8 @@ def carry_density(velocity, x, log_p, ts):
 
         return torch.func.vmap(lambda row: torch.func.jacrev(alone)(row).trace())(x)
 
-    for t, after in itertools.pairwise(ts):
+    for i in range(len(ts) - 1):
+        t, after = ts[i], ts[i + 1]
         h, middle = after - t, (t + after) / 2
         half = x + h / 2 * velocity(x, t)
         log_p = log_p - h * spread(half, middle)

@@ -13,7 +13,8 @@ def carry_density(velocity, x, log_p, ts):
         return v.detach(), -divergence
 
     x, log_p = x.clone(), log_p.clone()
-    for t, after in itertools.pairwise(ts):
+    for i in range(len(ts) - 1):
+        t, after = ts[i], ts[i + 1]
         h = after - t
         v, change = slopes(x, t)
         v2, change2 = slopes(x + h * v, after)
