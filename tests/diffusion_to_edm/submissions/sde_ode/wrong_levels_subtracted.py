@@ -1,0 +1,17 @@
+# Subtracts standard deviations, not variances.
+# loses: test_marginal_prob, test_marginal_prob_close
+
+# %% solution="marginal_prob"
+def marginal_prob(kind, t, start, low, high):
+    late, wait = t.double(), t.double() - start
+    if kind == "ve":
+        span = 2 * math.log(high / low)
+        variance = low**2 * math.exp(span * start) * torch.expm1(span * wait)
+        std = low * (high / low) ** late - low * (high / low) ** start
+        return torch.ones_like(t), std.to(t.dtype)
+    between = wait * (low + (high - low) * (late + start) / 2)
+    before = start * low + (high - low) * start**2 / 2
+    variance = -torch.expm1(-between)
+    if kind == "subvp":
+        variance = variance * -torch.expm1(-between - 2 * before)
+    return (-between / 2).exp().to(t.dtype), variance.sqrt().to(t.dtype)
