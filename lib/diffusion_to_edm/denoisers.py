@@ -128,7 +128,7 @@ class Size:
 
 
 # For `lib.runtime.pick`: scikit-learn's digits, or glyphs drawn from fonts.
-CPU = Size("MLP", 8, 1500, width=128, batch=128, steps=2500, learning_rate=2e-3)
+CPU = Size("MLP", 8, 1500, width=128, batch=128, steps=1500, learning_rate=4e-3)
 GPU = Size("UNet", 32, 20_000, width=64, batch=256, steps=20_000, learning_rate=5e-4)
 
 
@@ -159,18 +159,18 @@ def network(size: Size, generator: torch.Generator) -> nn.Module:
 
 
 def fit_denoiser(
-    D: nn.Module,
+    net: nn.Module,
     images: Float[Tensor, "n c h w"],
-    loss: Callable[[nn.Module, Tensor, torch.Generator], Float[Tensor, ""]],
+    loss: Callable[[Tensor, torch.Generator], Float[Tensor, ""]],
     size: Size,
     generator: torch.Generator,
 ) -> Float[Tensor, " steps"]:
-    """Train in place on batches drawn at random; `loss(D, batch, generator)`."""
+    """Train in place on batches drawn at random; `loss(batch, generator)`."""
 
     def of_batch() -> Tensor:
         rows = torch.randint(
             len(images), (size.batch,), generator=generator, device=generator.device
         )
-        return loss(D, images[rows.to(images.device)], generator)
+        return loss(images[rows.to(images.device)], generator)
 
-    return fit(D.parameters(), of_batch, size.steps, size.learning_rate)
+    return fit(net.parameters(), of_batch, size.steps, size.learning_rate)

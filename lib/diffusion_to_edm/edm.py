@@ -10,6 +10,7 @@ Models*, arXiv:2206.00364; Esser et al. 2024, arXiv:2403.03206, for flow matchin
 """
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -134,9 +135,7 @@ class EDMPrecond(nn.Module):
     def forward(
         self, x: Float[Tensor, "n ..."], sigma: float | Level
     ) -> Float[Tensor, "n ..."]:
-        def coefficients(sigma: Level) -> Coefficients:
-            return edm_coeffs(sigma, self.sigma_data)
-
+        coefficients = partial(edm_coeffs, sigma_data=self.sigma_data)
         return denoiser(self.net, coefficients)(x, sigma)
 
 
@@ -147,15 +146,16 @@ def errors(
     D: Denoiser,
     x: Float[Tensor, "n ..."],
     sigma: Float[Tensor, " n"],
-    sigma_data: float,
     noise: Float[Tensor, "n ..."],
+    coefficients: Callable[[Level], Coefficients],
 ) -> Float[Tensor, " n"]:
-    """(D(x + sigma noise) - x)² / out², of each example, the mean over its entries.
+    """(D(x + sigma noise) - x)² / out² of each example, the mean over its entries.
 
-    out is EDM's, so this is (F - target)² for a target of variance 1: an F that says
-    nothing has error 1 at every sigma. The official code sums over pixels instead.
+    That is (F - target)², the loss in the family's own units: against the noise for
+    eps, the velocity for flow matching, a target of variance 1 for EDM. Official codes
+    of EDM sum over pixels instead.
     """
-    weight = edm_coeffs(sigma, sigma_data).out ** -2
+    weight = coefficients(sigma).out ** -2
     squares = (D(x + _along(sigma, x) * noise, sigma) - x).square()
     return weight * squares.flatten(1).mean(1)
 
@@ -163,7 +163,7 @@ def errors(
 def edm_loss(
     D: Denoiser,
     x: Float[Tensor, "n ..."],
-    sigma_data: float,
+    coefficients: Callable[[Level], Coefficients],
     P_mean: float,
     P_std: float,
     generator: torch.Generator,
@@ -173,11 +173,10 @@ def edm_loss(
     The paper takes P_mean = -1.2 and P_std = 1.2 for images in [-1, 1]. Random numbers
     are drawn on the generator's device.
     """
-    where = generator.device
-    levels = torch.randn(len(x), generator=generator, device=where)
-    noise = torch.randn(x.shape, generator=generator, device=where).to(x)
+    draw = partial(torch.randn, generator=generator, device=generator.device)
+    levels, noise = draw(len(x)), draw(x.shape).to(x)
     sigma = (P_mean + P_std * levels).exp().to(x)
-    return errors(D, x, sigma, sigma_data, noise).mean()
+    return errors(D, x, sigma, noise, coefficients).mean()
 
 
 # Sampling
@@ -220,7 +219,22 @@ def heun_step(D: Denoiser, x: Tensor, sigma: Tensor, to: Tensor) -> Tensor:
     return x + (to - sigma) * (slope + (end - D(end, to)) / to) / 2
 
 
-SOLVERS = {"euler": euler_step, "heun": heun_step}
+def heun_in_t_step(D: Denoiser, x: Tensor, sigma: Tensor, to: Tensor) -> Tensor:
+    """Heun's step in flow matching's time t = sigma / (1 + sigma), on (1 - t) x.
+
+    Euler's steps in sigma and in t agree; Heun's do not. Either adds a multiple of
+    D(end, to) - D(x, sigma) to Euler's end: (sigma / to - 1) / 2 of it in sigma, in t
+    (1 + to) / (1 + sigma) as much.
+    """
+    clean = D(x, sigma)
+    end = clean + to / sigma * (x - clean)
+    if to == 0:
+        return end
+    weight = (sigma / to - 1) / 2 * (1 + to) / (1 + sigma)
+    return end + weight * (D(end, to) - clean)
+
+
+SOLVERS = {"euler": euler_step, "heun": heun_step, "heun_in_t": heun_in_t_step}
 
 
 @torch.no_grad()
@@ -233,7 +247,7 @@ def path(
     """x at every level of `sigmas`, which falls; x itself is at sigmas[0].
 
     Raises:
-        ValueError: `solver` is not euler or heun, or `sigmas` does not fall, to 0 at
+        ValueError: `solver` is none of `SOLVERS`, or `sigmas` does not fall, to 0 at
             most.
     """
     if solver not in SOLVERS:

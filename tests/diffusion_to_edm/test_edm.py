@@ -15,7 +15,9 @@ import torch
 
 from lib import images
 from lib.diffusion_to_edm import denoisers, mixtures
+from lib.diffusion_to_edm.ddpm_ddim import ddim_step
 from lib.diffusion_to_edm.edm import (
+    SOLVERS,
     EDMPrecond,
     denoiser,
     edm_coeffs,
@@ -155,7 +157,7 @@ def test_every_family_has_its_scale_and_noise_level():
 
 
 def test_ddim_is_euler_in_sigma_on_x_over_s():
-    """The step of DDIM, eta = 0, written out."""
+    """The step written out, and that of the lesson on DDIM, eta = 0."""
     x, abar_t, abar_s = normal(4, 3), number(0.3), number(0.55)
     eps = perfect_eps(x, abar_t)
     x0 = (x - (1 - abar_t).sqrt() * eps) / abar_t.sqrt()
@@ -163,6 +165,8 @@ def test_ddim_is_euler_in_sigma_on_x_over_s():
     sigmas = torch.stack([(1 / a - 1).sqrt() for a in (abar_t, abar_s)])
     euler = sample_ode(ALL["eps"], x / abar_t.sqrt(), sigmas, "euler")
     torch.testing.assert_close(euler * abar_s.sqrt(), ddim)
+    again = ddim_step(x, eps, abar_t, abar_s, 0.0, torch.zeros_like(x))
+    torch.testing.assert_close(again, ddim)
 
 
 def test_euler_on_the_velocity_is_euler_in_sigma():
@@ -173,6 +177,21 @@ def test_euler_on_the_velocity_is_euler_in_sigma():
         x_t = x_t + (to - t) * perfect_velocity(x_t, t)
     sigmas = times / (1 - times)
     got = sample_ode(ALL["flow"], x / (1 - times[0]), sigmas, "euler")
+    torch.testing.assert_close(got, x_t)
+
+
+def test_heun_on_the_velocity_is_heun_in_t():
+    """Heun's rule written for the velocity, against the step on x / s."""
+    times = number([0.97, 0.6, 0.35, 0.1, 0.0])
+    x = x_t = normal(5, 3)
+    for t, to in itertools.pairwise(times):
+        u = perfect_velocity(x_t, t)
+        end = x_t + (to - t) * u
+        if to > 0:
+            end = x_t + (to - t) * (u + perfect_velocity(end, to)) / 2
+        x_t = end
+    sigmas = times / (1 - times)
+    got = sample_ode(ALL["flow"], x / (1 - times[0]), sigmas, "heun_in_t")
     torch.testing.assert_close(got, x_t)
 
 
@@ -187,10 +206,30 @@ def test_the_flow_loss_is_a_weighted_denoising_loss():
     guess = normal(7, 3, seed=2)
     D = from_flow(lambda x_t, t: guess)
     for sigma in LEVELS:
-        velocity = (guess - (eps - x0)).square().sum(-1)
-        denoised = (D(x0 + sigma * eps, sigma) - x0).square().sum(-1)
+        velocity = (guess - (eps - x0)).square()
+        denoised = (D(x0 + sigma * eps, sigma) - x0).square()
         weight = (1 + sigma) ** 2 / sigma**2
         torch.testing.assert_close(weight * denoised, velocity)
+        levels = torch.full((7,), sigma, dtype=x0.dtype)
+        got = errors(D, x0, levels, eps, flow_coeffs)
+        torch.testing.assert_close(got, velocity.mean(-1))
+
+
+def test_the_loss_of_each_family_is_that_of_its_own_target():
+    """eps against the noise, v against v, the score against -eps / sigma."""
+    x0, eps, guess = normal(7, 3), normal(7, 3, seed=1), normal(7, 3, seed=2)
+    sigma = torch.logspace(-2, 2, 7).double()
+    abar = (1 / (1 + sigma**2))[:, None]
+    targets = {
+        eps_coeffs: eps,
+        v_coeffs: abar.sqrt() * eps - (1 - abar).sqrt() * x0,
+        score_coeffs: -eps / sigma[:, None],
+    }
+    for coefficients, target in targets.items():
+        D = denoiser(lambda x, level: guess, coefficients)
+        got = errors(D, x0, sigma, eps, coefficients)
+        want = (guess - target).square().mean(-1)
+        torch.testing.assert_close(got, want, rtol=1e-6, atol=1e-6)
 
 
 # Preconditioning
@@ -227,7 +266,8 @@ def test_a_network_that_says_nothing_has_error_one_at_every_level():
     x, noise = data * normal(20_000, 1, 1, 3), normal(20_000, 1, 1, 3, seed=1)
     for sigma in LEVELS:
         levels = torch.full((len(x),), sigma, dtype=x.dtype)
-        error = float(errors(D, x, levels, data, noise).mean())
+        own = functools.partial(edm_coeffs, sigma_data=data)
+        error = float(errors(D, x, levels, noise, own).mean())
         assert error == pytest.approx(1, abs=5 * (2 / x.numel()) ** 0.5)
 
 
@@ -239,7 +279,7 @@ def test_the_loss_draws_its_levels_as_said():
         asked.append(sigma)
         return x
 
-    edm_loss(D, torch.zeros(40_000, 1), 0.5, -0.8, 1.6, seeded(3))
+    edm_loss(D, torch.zeros(40_000, 1), eps_coeffs, -0.8, 1.6, seeded(3))
     levels = torch.cat(asked).log()
     assert float(levels.mean()) == pytest.approx(-0.8, abs=0.04)
     assert float(levels.std()) == pytest.approx(1.6, abs=0.03)
@@ -273,7 +313,9 @@ def closed_form(x, std, start, end):
     return x * math.sqrt((std**2 + end**2) / (std**2 + start**2))
 
 
-@pytest.mark.parametrize(("solver", "order"), [("euler", 1), ("heun", 2)])
+@pytest.mark.parametrize(
+    ("solver", "order"), [("euler", 1), ("heun", 2), ("heun_in_t", 2)]
+)
 def test_the_order_of_convergence(solver, order):
     x, std = 80 * normal(1, 4), 0.5
     levels = [karras_sigmas(n, 0.002, 80, 7)[:-1] for n in (128, 256)]
@@ -285,7 +327,7 @@ def test_the_order_of_convergence(solver, order):
     assert float((wrong[0] / wrong[1]).log2()) == pytest.approx(order, abs=0.15)
 
 
-@pytest.mark.parametrize("solver", ["euler", "heun"])
+@pytest.mark.parametrize("solver", SOLVERS)
 def test_constant_data_are_reached_in_any_number_of_steps(solver):
     x, point = 9 * normal(3, 2), normal(3, 2, seed=1)
     for sigmas in ([9.0, 0.0], [9.0, 3.0, 0.2, 0.0]):
@@ -300,7 +342,7 @@ def test_heun_takes_2n_minus_1_evaluations_and_euler_n():
         calls.append(float(sigma))
         return 0.5 * x
 
-    for solver, want in (("heun", 35), ("euler", 18)):
+    for solver, want in (("heun", 35), ("heun_in_t", 35), ("euler", 18)):
         calls.clear()
         sample_ode(D, normal(1, 2), karras_sigmas(18, 0.002, 80, 7), solver)
         assert len(calls) == want
@@ -444,11 +486,12 @@ def test_one_step_of_each_size(size):
     small = dataclasses.replace(size, steps=1, batch=2)
     D = EDMPrecond(denoisers.network(size, seeded()), 0.5)
     before = [p.detach().clone() for p in D.parameters()]
+    own = functools.partial(edm_coeffs, sigma_data=0.5)
 
-    def loss(D, x, generator):
-        return edm_loss(D, x, 0.5, -1.2, 1.2, generator)
+    def loss(x, generator):
+        return edm_loss(D, x, own, -1.2, 1.2, generator)
 
-    losses = denoisers.fit_denoiser(D, batch, loss, small, seeded(1))
+    losses = denoisers.fit_denoiser(D.net, batch, loss, small, seeded(1))
     assert losses.isfinite().all()
     assert any((p != q).any() for p, q in zip(D.parameters(), before))
     sigma = torch.tensor([0.1, 1.0, 5.0, 50.0])
