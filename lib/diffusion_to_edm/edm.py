@@ -170,8 +170,7 @@ def edm_loss(
 ) -> Float[Tensor, ""]:
     """The mean of `errors` with ln sigma ~ N(P_mean, P_std²), one sigma an example.
 
-    The paper takes P_mean = -1.2 and P_std = 1.2 for images in [-1, 1]. Random numbers
-    are drawn on the generator's device.
+    The paper: P_mean = -1.2, P_std = 1.2. Drawn on the generator's device.
     """
     draw = partial(torch.randn, generator=generator, device=generator.device)
     levels, noise = draw(len(x)), draw(x.shape).to(x)
@@ -247,8 +246,7 @@ def path(
     """x at every level of `sigmas`, which falls; x itself is at sigmas[0].
 
     Raises:
-        ValueError: `solver` is none of `SOLVERS`, or `sigmas` does not fall, to 0 at
-            most.
+        ValueError: `solver` is none of `SOLVERS`, or `sigmas` rises or is negative.
     """
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {list(SOLVERS)}, got {solver!r}")

@@ -87,7 +87,7 @@ def levels_after(a, b):
 
 
 def uniform(low, high, *shape):
-    return low + (high - low) * torch.rand(*shape, dtype=torch.float64, generator=draw)
+    return low + (high - low) * torch.rand(shape, dtype=torch.float64, generator=draw)
 
 
 for shape in [(), (6,), (2, 1, 3)]:
@@ -254,7 +254,7 @@ def arguments_after(x, sigmas):
 
 
 def normal(*shape):
-    return torch.randn(*shape, dtype=torch.float64, generator=draw)
+    return torch.randn(shape, dtype=torch.float64, generator=draw)
 
 
 x = 80 * normal(6, 2)
@@ -412,7 +412,7 @@ def arguments_after(kind, x_t, out, level):
 
 
 def normal(*shape):
-    return torch.randn(*shape, dtype=torch.float64, generator=draw)
+    return torch.randn(shape, dtype=torch.float64, generator=draw)
 
 
 def outputs(x0, eps, sigma):
@@ -542,11 +542,11 @@ def arguments_after(x, eps, abar_t, abar_s):
 
 
 def normal(*shape):
-    return torch.randn(*shape, dtype=torch.float64, generator=draw)
+    return torch.randn(shape, dtype=torch.float64, generator=draw)
 
 
 def levels(*shape):
-    return 0.02 + 0.96 * torch.rand(*shape, dtype=torch.float64, generator=draw)
+    return 0.02 + 0.96 * torch.rand(shape, dtype=torch.float64, generator=draw)
 
 
 for shape, many in (

@@ -405,29 +405,57 @@ def test_the_stochastic_sampler_is_algorithm_2(churn):
 # diffusers
 
 
+def eps_of_waves(x_t, abar):
+    return (2 * x_t).cos() * abar
+
+
+def velocity_of_waves(x_t, t):
+    return (3 * x_t).sin() + t
+
+
+def net_of_waves(x, noise):
+    return (x * (1 + noise)).sin()
+
+
+def test_three_schedulers_of_diffusers_as_they_were_stored():
+    """diffusers 0.42.1, from x = linspace(-1.5, 2, 4) times the first level: EDMEuler
+    with 7 levels, Heun with 6 of Karras's, FlowMatchEuler with a shift of 2.5."""
+    x = torch.linspace(-1.5, 2, 4)[:, None]
+    edm = EDMPrecond(net_of_waves, 0.5)
+    got = sample_ode(edm, 80 * x, karras_sigmas(7, 0.002, 80, 7), "euler")
+    want = torch.tensor([-1.05018, -0.41766, 0.83223, 1.11006])
+    torch.testing.assert_close(got[:, 0], want, rtol=1e-3, atol=1e-3)
+
+    sigmas = torch.tensor([25.14612, 9.96588, 3.42924, 0.97353, 0.20945, 0.02917, 0])
+    got = sample_ode(from_eps(eps_of_waves), sigmas[0] * x, sigmas, "heun")
+    want = torch.tensor([-36.28988, -9.5745, 21.26365, 50.85366])
+    torch.testing.assert_close(got[:, 0], want, rtol=1e-3, atol=1e-3)
+
+    times = torch.tensor([0.9, 0.6, 0.2, 0.0])
+    sigmas = 2.5 * times / (1 - times)
+    start = x * (1 + sigmas[0])
+    got = sample_ode(from_flow(velocity_of_waves), start, sigmas, "euler")
+    want = torch.tensor([-2.25578, -0.15271, -0.13071, 1.95016])
+    torch.testing.assert_close(got[:, 0], want, rtol=1e-3, atol=1e-3)
+
+
 def test_euler_is_diffusers_edm_whose_epsilon_is_the_network_and_v_its_negative():
     diffusers = pytest.importorskip("diffusers")
-
-    def net(x, noise):
-        return (x * (1 + noise)).sin()
 
     for kind, sign in (("epsilon", 1), ("v_prediction", -1)):
         oracle = diffusers.EDMEulerScheduler(prediction_type=kind)
         oracle.set_timesteps(7)
         x = want = oracle.sigmas[0] * normal(2, 1, 4, 4).float()
         for t in oracle.timesteps:
-            out = sign * net(oracle.scale_model_input(want, t), t)
+            out = sign * net_of_waves(oracle.scale_model_input(want, t), t)
             want = oracle.step(out, t, want).prev_sample
-        got = sample_ode(EDMPrecond(net, 0.5), x, oracle.sigmas, "euler")
+        got = sample_ode(EDMPrecond(net_of_waves, 0.5), x, oracle.sigmas, "euler")
         torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
 
 
 def test_heun_is_diffusers_heun_in_x_over_s():
     """Its samples are x_t / s, its networks get x_t and predict eps."""
     diffusers = pytest.importorskip("diffusers")
-
-    def eps(x_t, abar):
-        return (2 * x_t).cos() * abar
 
     oracle = diffusers.HeunDiscreteScheduler(use_karras_sigmas=True)
     oracle.set_timesteps(6)
@@ -436,18 +464,16 @@ def test_heun_is_diffusers_heun_in_x_over_s():
         abar = 1 / (1 + oracle.sigmas[oracle.index_for_timestep(t)] ** 2)
         if oracle.step_index is not None:
             abar = 1 / (1 + oracle.sigmas[oracle.step_index] ** 2)
-        want = oracle.step(eps(oracle.scale_model_input(want, t), abar), t, want)[0]
+        eps = eps_of_waves(oracle.scale_model_input(want, t), abar)
+        want = oracle.step(eps, t, want)[0]
     # Levels inside are there twice, once for each of Heun's evaluations.
     sigmas = torch.cat([oracle.sigmas[:1], oracle.sigmas[1::2]])
-    got = sample_ode(from_eps(eps), x, sigmas, "heun")
+    got = sample_ode(from_eps(eps_of_waves), x, sigmas, "heun")
     torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
 
 
 def test_flow_matching_in_diffusers_has_noise_at_one_and_shift_multiplies_sigma():
     diffusers = pytest.importorskip("diffusers")
-
-    def velocity(x_t, t):
-        return (3 * x_t).sin() + t
 
     oracle = diffusers.FlowMatchEulerDiscreteScheduler()
     oracle.set_timesteps(8)
@@ -465,10 +491,10 @@ def test_flow_matching_in_diffusers_has_noise_at_one_and_shift_multiplies_sigma(
         )
         x_t = start = normal(2, 3).float()
         for t in oracle.timesteps:
-            x_t = oracle.step(velocity(x_t, t / 1000), t, x_t).prev_sample
+            x_t = oracle.step(velocity_of_waves(x_t, t / 1000), t, x_t).prev_sample
         times = oracle.sigmas
         x = start / (1 - times[0])
-        got = sample_ode(from_flow(velocity), x, times / (1 - times), "euler")
+        got = sample_ode(from_flow(velocity_of_waves), x, times / (1 - times), "euler")
         torch.testing.assert_close(got, x_t, rtol=1e-4, atol=1e-4)
 
 

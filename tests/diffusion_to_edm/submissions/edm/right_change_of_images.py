@@ -4,7 +4,8 @@
 # %% solution="heun_sample"
 def heun_sample(D, x, sigmas):
     levels = sigmas.tolist()
-    for now, then in zip(levels[:-1], levels[1:]):
+    for i, then in enumerate(levels[1:]):
+        now = levels[i]
         clean = D(x, now)
         x = clean + then / now * (x - clean)
         if then > 0:

@@ -8,4 +8,4 @@ def ddim_in_sigma(x, eps, abar_t, abar_s):
         abar.reshape(along) if abar.ndim else abar for abar in (abar_t, abar_s)
     )
     sigma_t, sigma_s = ((1 / abar - 1).sqrt() for abar in (abar_t, abar_s))
-    return x / abar_t.sqrt() - sigma_t * eps
+    return x / abar_t.sqrt() - sigma_t * eps + 0 * sigma_s
