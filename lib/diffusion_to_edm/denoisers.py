@@ -128,7 +128,7 @@ class Size:
 
 
 # For `lib.runtime.pick`: scikit-learn's digits, or glyphs drawn from fonts.
-CPU = Size("MLP", 8, 1500, width=128, batch=128, steps=1500, learning_rate=4e-3)
+CPU = Size("MLP", 8, 1500, width=128, batch=128, steps=1200, learning_rate=4e-3)
 GPU = Size("UNet", 32, 20_000, width=64, batch=256, steps=20_000, learning_rate=5e-4)
 
 
