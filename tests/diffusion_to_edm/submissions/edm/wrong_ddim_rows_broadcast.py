@@ -1,0 +1,7 @@
+# Levels of rows broadcast along the last axis.
+# loses: test_ddim_in_sigma
+
+# %% solution="ddim_in_sigma"
+def ddim_in_sigma(x, eps, abar_t, abar_s):
+    sigma_t, sigma_s = ((1 / abar - 1).sqrt() for abar in (abar_t, abar_s))
+    return abar_s.sqrt() * (x / abar_t.sqrt() + (sigma_s - sigma_t) * eps)

@@ -1,0 +1,16 @@
+# x - sigma eps, for an x that was never divided by the scale.
+# loses: test_to_denoiser
+
+# %% solution="to_denoiser"
+def to_denoiser(kind, x_t, out, level):
+    if level.ndim:
+        level = level.reshape(-1, *[1] * (x_t.ndim - 1))
+    if kind == "score":
+        return x_t + level**2 * out
+    if kind == "eps":
+        return x_t - ((1 - level) / level).sqrt() * out
+    if kind == "v":
+        return level.sqrt() * x_t - (1 - level).sqrt() * out
+    if kind == "flow":
+        return x_t - level * out
+    return x_t + (1 - level) * out

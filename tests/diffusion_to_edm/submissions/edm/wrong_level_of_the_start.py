@@ -1,0 +1,14 @@
+# The second slope at Euler's end, but at the old level.
+# loses: test_heun_sample, test_heun_sample_evaluations
+
+# %% solution="heun_sample"
+def heun_sample(D, x, sigmas):
+    for i in range(len(sigmas) - 1):
+        now, then = sigmas[i], sigmas[i + 1]
+        slope = (x - D(x, now)) / now
+        end = x + (then - now) * slope
+        if then > 0:
+            slope = (slope + (end - D(end, now)) / now) / 2
+            end = x + (then - now) * slope
+        x = end
+    return x
