@@ -167,7 +167,7 @@ def settled_variance(alpha: float, variance: float = 1.0) -> float:
 class ScoreNet(nn.Module):
     """A score for every noise level: s(x, sigma) = f(x / scale, ln sigma) / sigma.
 
-    f is a perceptron with two hidden layers, and estimates -eps, a number of order 1
+    f is a perceptron with three hidden layers, and estimates -eps, a number of order 1
     at every level; the division makes a score of it. scale = sqrt(1 + sigma²) is the
     size of the input if the data have variance 1. tanh keeps f bounded: a chain that
     strays beyond all it has seen cannot be driven off ever faster.
@@ -179,6 +179,8 @@ class ScoreNet(nn.Module):
         super().__init__()
         self.f = nn.Sequential(
             nn.Linear(d + 1, width),
+            nn.Tanh(),
+            nn.Linear(width, width),
             nn.Tanh(),
             nn.Linear(width, width),
             nn.Tanh(),
