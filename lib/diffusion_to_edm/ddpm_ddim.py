@@ -8,6 +8,7 @@ Sources: Ho, Jain, Abbeel 2020, arXiv:2006.11239; Song, Meng, Ermon 2021,
 arXiv:2010.02502; Nichol, Dhariwal 2021, arXiv:2102.09672.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -48,11 +49,9 @@ def alpha_bar(betas: Float[Tensor, " T"]) -> Float[Tensor, " T"]:
 
 
 def _rows(level: Level, x: Tensor) -> Tensor:
-    """A level as a tensor that broadcasts over x, in its own precision: near the data
-    1 - ᾱ would lose four digits in float32."""
-    level = torch.as_tensor(level, device=x.device)
-    if not level.is_floating_point() or not isinstance(level, Tensor):
-        level = level.double()
+    """A level, broadcast over x, in its own precision: 1 - ᾱ is small near the data."""
+    kept = level.dtype if isinstance(level, Tensor) else torch.float64
+    level = torch.as_tensor(level, dtype=kept, device=x.device)
     return level.reshape(level.shape + (1,) * (x.dim() - level.dim()))
 
 
@@ -80,15 +79,14 @@ def posterior_mean_var(
 ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "..."]]:
     """Mean and variance of q(x_s | x_t, x_0) of the Markov chain, for any s < t.
 
-    With s = t - 1 the variance is DDPM's β̃. It has the shape of the levels with axes
-    of length 1 behind them. Source: DDPM, equations 6 and 7.
+    With s = t - 1 the variance is DDPM's β̃. Source: DDPM, equations 6 and 7.
     """
     at, as_ = _rows(abar_t, x), _rows(abar_s, x)
     step = at / as_
-    mean = (as_.sqrt() * (1 - step) / (1 - at)).to(x.dtype) * x0 + (
-        step.sqrt() * (1 - as_) / (1 - at)
-    ).to(x.dtype) * x
-    return mean, ((1 - as_) / (1 - at) * (1 - step)).to(x.dtype)
+    from_data = as_.sqrt() * (1 - step) / (1 - at)
+    from_x = step.sqrt() * (1 - as_) / (1 - at)
+    variance = (1 - as_) / (1 - at) * (1 - step)
+    return from_data.to(x.dtype) * x0 + from_x.to(x.dtype) * x, variance.to(x.dtype)
 
 
 def predict_x0(
@@ -238,11 +236,9 @@ def _walk(
     for t, s in zip(timesteps, [*timesteps[1:], None]):
         now = abar[t]
         after = torch.ones_like(now) if s is None else abar[s]
-        noise = torch.randn(
-            x.shape, generator=generator, dtype=x.dtype, device=x.device
-        )
+        noise = torch.empty_like(x).normal_(generator=generator) * (s is not None)
         eps = eps_fn(x, torch.full(x.shape[:1], t, device=x.device))
-        x = step(x, eps, now, after, noise * (s is not None))
+        x = step(x, eps, now, after, noise=noise)
     return x
 
 
@@ -260,10 +256,7 @@ def ddim_sample(
     not to ᾱ_0. Source: DDIM, section 4.2; the official code's last time is -1.
     """
 
-    def step(*at: Tensor) -> Tensor:
-        x, eps, now, after, noise = at
-        return ddim_step(x, eps, now, after, eta, noise)
-
+    step = functools.partial(ddim_step, eta=eta)
     return _walk(step, eps_fn, x, abar, timesteps, generator)
 
 
@@ -274,10 +267,8 @@ def large_variance_sample(
     timesteps: Sequence[int],
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "*shape"]:
-    """`ddim_sample` with `large_variance_step`; no noise in the last step.
-
-    With all T times it is algorithm 2 of DDPM with σ² = β.
-    """
+    """`ddim_sample` with `large_variance_step`, but for the last step, without noise.
+    With all T times it is algorithm 2 of DDPM with σ² = β."""
     return _walk(large_variance_step, eps_fn, x, abar, timesteps, generator)
 
 
