@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from lib import runtime
 from lib.peft import adapters, vit
 from lib.peft.adapters import (
     AFTER_BOTH,
@@ -140,7 +141,7 @@ def test_an_adapter_is_the_identity_and_has_2md_d_m_parameters(d, m):
 
 
 def test_an_adapter_is_what_the_loop_says():
-    adapter = shaken(Adapter(5, 3, torch.tanh, seeded(0)))
+    adapter = shaken(Adapter(5, 3, torch.tanh, seeded(0))).requires_grad_(False)
     h = torch.randn(2, 5, generator=seeded(3))
     down, up = adapter.down, adapter.up
     for row, got in zip(h, adapter(h)):
@@ -226,8 +227,7 @@ def test_a_parallel_adapter_reads_what_the_mlp_reads():
 @pytest.mark.usefixtures("plain_errors")
 def test_what_cannot_be_injected_is_named():
     with pytest.raises(ValueError, match="pattern must match the name of a module"):
-        inject_adapters(model(), "blocks", 2)  # a part of many names: a whole of one
-        inject_adapters(model(), "mlp", 2)
+        inject_adapters(model(), "mlp", 2)  # a part of many names, the whole of none
     with pytest.raises(ValueError, match="style must be 'after' or 'beside', got 'in'"):
         inject_adapters(model(), AFTER_MLP, 2, "in")
 
@@ -270,10 +270,85 @@ def test_ia3_is_the_librarys():
             if p.requires_grad:
                 module = name.removesuffix(".adapter.scale")
                 (key,) = (n for n in vectors if f".{module}.ia3_l" in n)
-                vectors.pop(key).copy_(p.view(vectors_shape(theirs, key)))
+                vector = vectors.pop(key)
+                vector.copy_(p.view(vector.shape))
     assert not vectors
     same(ours(picture()), theirs(picture()))
 
 
-def vectors_shape(network, name):
-    return dict(network.named_parameters())[name].shape
+# Depth
+
+
+class Diamond(nn.Module):
+    """Two ways of different length from x to a sum."""
+
+    def forward(self, x):
+        return x.exp().exp().exp() + x.T.view(-1).exp().sum()
+
+
+def test_the_longest_chain_is_counted_by_hand():
+    chain, operations = sequential_operations(Diamond(), torch.rand(1, 3))
+    assert chain == 4  # three of exp, one sum of the two ways
+    assert operations == 6  # exp and sum on the short way, T and view are none
+
+
+def test_what_hangs_on_parameters_alone_is_no_operation():
+    class Normed(nn.Linear):
+        def forward(self, x):
+            return F.linear(x, self.weight / self.weight.norm())
+
+    assert sequential_operations(Normed(3, 2), torch.rand(1, 3)) == (1, 1)
+
+
+@pytest.mark.parametrize("width", [12, 48])
+def test_an_adapter_costs_four_operations_in_sequence(width):
+    """Two products, the activation, the addition; beside the MLP only the last."""
+    size = replace(SMALL, layers=3, width=width)
+    x = picture(1)
+    chain, operations = sequential_operations(model(size), x)
+    for pattern, style, each, count in (
+        (AFTER_BOTH, "after", 4, 6),
+        (AFTER_MLP, "after", 4, 3),
+        (WHOLE_MLP, "beside", 1, 3),
+    ):
+        changed = inject_adapters(model(size), pattern, 2, style)
+        got = sequential_operations(changed, x)
+        assert got == (chain + each * count, operations + 4 * count)
+
+
+# The rows of the table
+
+METHODS = {
+    "full": 58_186,
+    "head": 490,
+    "bitfit": 1_642,
+    "ia3": 1_066,
+    "adapters": 1_938,
+    "pfeiffer": 2_036,
+    "parallel": 2_036,
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_method_trains(method, monkeypatch):
+    monkeypatch.setattr(runtime, "trained", lambda name, make, size: make(size))
+    size = replace(vit.CPU, pretrain_steps=1, tune_steps=1, batch=2, seeds=2)
+    result = getattr(adapters, f"turned_{method}")(size)
+    assert int(result["trained"]) == METHODS[method]
+    assert result["accuracy"].shape == (2,)
+    assert result["losses"].isfinite().all()
+
+
+def test_the_size_of_a_gpu_takes_a_step(monkeypatch):
+    monkeypatch.setattr(runtime, "trained", lambda name, make, size: make(size))
+    size = replace(vit.GPU, pretrain_steps=1, tune_steps=1, batch=2, seeds=1)
+    assert adapters.turned_adapters(size)["losses"].isfinite().all()
+
+
+def test_copies_of_a_method_differ_by_seed_and_are_drawn_again_alike(monkeypatch):
+    monkeypatch.setattr(runtime, "trained", lambda name, make, size: make(size))
+    size = replace(SMALL, pretrain_steps=1, tune_steps=1, seeds=2)
+    one, two = (adapters.turned_pfeiffer(size) for _ in range(2))
+    down = "learnt.blocks.0.mlp.down.adapter.down.weight"
+    assert torch.equal(one[down], two[down])
+    assert not torch.equal(one[down][0], one[down][1])
