@@ -329,16 +329,17 @@ def two_steps(mode, act, m, x, target):
     before = base.weight.detach().clone()
     layer = AdaptedLayer(base, m, mode, act=getattr(torch, act))
     parts = (layer.up.weight, layer.up.bias, layer.down.weight)
-    optimiser = torch.optim.SGD(
-        [p for p in layer.parameters() if p.requires_grad], lr=0.01
-    )
+    trained = [p for p in layer.parameters() if p.requires_grad]
     start = layer(x).detach()
     largest, losses = [], []
     for _ in range(2):
-        optimiser.zero_grad()
+        for p in trained:
+            p.grad = None
         loss = ((layer(x) - target) ** 2).sum()
         loss.backward()
-        optimiser.step()
+        with torch.no_grad():
+            for p in trained:
+                p -= 0 if p.grad is None else 0.01 * p.grad
         largest.append(
             [0.0 if p.grad is None else float(p.grad.abs().max()) for p in parts]
         )
@@ -522,7 +523,7 @@ def life_of_a_model(patterns, m, generator, double, x):
     model = model.double() if double else model
     state = {name: value.clone() for name, value in model.state_dict().items()}
     seen = {"0 output": model(x).detach(), "0 keys": sorted(state)}
-    old = {id(p) for p in model.parameters()}
+    old, last = {id(p) for p in model.parameters()}, patterns[-1]
 
     def shake():
         with torch.no_grad():
@@ -550,11 +551,26 @@ def life_of_a_model(patterns, m, generator, double, x):
             model.get_parameter(name).numel() for name in missing
         )
         seen[f"{number} unexpected"] = len(unexpected)
+    inserted = [
+        x
+        for x in model.modules()
+        if hasattr(x, "down") and id(x.down.weight) not in old
+    ]
+    one_by_one = []
+    for adapter in inserted:
+        with torch.no_grad():
+            kept = adapter.up.bias.clone()
+            adapter.up.bias.add_(1.0)
+            one_by_one.append(model(x).detach())
+            adapter.up.bias.copy_(kept)
+    seen["one by one"] = sorted(one_by_one, key=lambda y: float(y.sum()))
     for remove in reversed(removers):
         remove()
         seen[f"{len(patterns)} back"] = model(x).detach()
         patterns = patterns[:-1]
     seen["end keys"] = sorted(model.state_dict())
+    insert_adapters(model, last, m)
+    seen["again"] = sum(int(p.requires_grad) * p.numel() for p in model.parameters())
     return seen
 
 
@@ -573,7 +589,18 @@ def referee(patterns, m, generator, double, x):
                     p.view(-1)[-1] = 0.7
         outputs.append(model(x).detach())
     count = sum(p.numel() for name, p in model.named_parameters() if "adapter" in name)
-    return outputs, count
+    moved = []
+    for adapter in [x for x in model.modules() if isinstance(x, reference.Adapter)]:
+        with torch.no_grad():
+            kept = adapter.up.bias.clone()
+            adapter.up.bias += 1
+            moved.append(model(x).detach())
+            adapter.up.bias.copy_(kept)
+    alone = reference.inject_adapters(
+        vit.ViT(vit.Size(2, 2, 6, 1, 1, 1, 1), generator), patterns[-1], m
+    )
+    again = reference.trainable_parameters(alone)
+    return outputs, count, sorted(moved, key=lambda y: float(y.sum())), again
 
 
 draw = check.generator("insert_adapters")
@@ -592,7 +619,7 @@ for patterns, m, double, words in [
     # Both build the model from the same numbers.
     weights = [check.generator(f"insert_adapters {words}") for _ in range(2)]
     seen = life_of_a_model(patterns, m, weights[0], double, x)
-    outputs, count = referee(patterns, m, weights[1], double, x)
+    outputs, count, moved, again = referee(patterns, m, weights[1], double, x)
     loose = {"rtol": 1e-3, "atol": 1e-4} if not double else {}
     for number, want in enumerate(outputs):
         check.close(
@@ -633,6 +660,17 @@ for patterns, m, double, words in [
         seen[f"{len(patterns)} new"],
         count,
         f"{words}: how many numbers are trained in the end",
+    )
+    check.close(
+        seen["one by one"],
+        moved,
+        f"{words}: each adapter moved alone, must reach the output through its own layer",
+        **loose,
+    )
+    check.close(
+        seen["again"],
+        again,
+        f"{words}: all removed, one call more must insert its adapters anew",
     )
     check.close(
         seen["end keys"],
@@ -805,6 +843,9 @@ for d, n, k in [(4, 3, 4), (2, 5, 6), (5, 5, 1), (1, 2, 3)]:
     def bent_within(h):
         return h + (0.5 - h.norm(dim=-1, keepdim=True)).clamp(min=0)
 
+    def shell(h):
+        return h + (1 - (h.norm(dim=-1, keepdim=True) - 10).abs()).clamp(min=0)
+
     def square(h):
         return h * h
 
@@ -819,6 +860,7 @@ for d, n, k in [(4, 3, 4), (2, 5, 6), (5, 5, 1), (1, 2, 3)]:
         (norm_added, "the length of h added"),
         (bent_far_out, "affine near zero, bent far away"),
         (bent_within, "bent near zero only"),
+        (shell, "affine near zero and far away, bent between"),
         (square, "a square, which the unit vectors do not tell from h"),
         (cubic, "an odd function"),
     ):
