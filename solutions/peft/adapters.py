@@ -72,6 +72,7 @@ def step_bytes(shapes, trained, optimiser="adam", mixed=True):
 
 # %% test="step_bytes" points=2
 model = {"embedding": (50_000, 14_000), "layers": (1_000, 2_000, 3_500)}
+assert sum(math.prod(shape) for shape in model.values()) == 7_700_000_000
 check.close(
     sum(step_bytes(model, ["embedding", "layers"]).values()),
     123_200_000_000,
@@ -188,7 +189,8 @@ check.close(refused({"a": (2,)}, ["a"], "sgd"), 0, "'sgd' must not be refused")
 class AdaptedLayer(nn.Module):
     """A frozen linear layer with a bottleneck adapter.
 
-    base: an nn.Linear from n to d, kept as it is and frozen. m: width of the bottleneck.
+    base: an nn.Linear from n to d, kept as it is and frozen.
+    m: width of the bottleneck.
     mode: "after", the adapter works on the output of base, or "beside", on its input.
     act: a function of a tensor, entry by entry.
     Attributes: base, down (an nn.Linear to m, with bias), up (an nn.Linear from m, with
@@ -231,12 +233,12 @@ for mode, width in (("after", 7), ("beside", 5)):
     check.close(
         after,
         before,
-        f"{mode}: at the start the layer must do what base does; is up zero, and is base(x) added?",
+        f"{mode}: at the start the layer must do what base does; is up zero?",
     )
     check.close(
         count,
         3 * width + 3 + 7 * 3 + 7,
-        f"{mode}: trained are down ({width} to 3) and up (3 to 7), with biases; base is frozen",
+        f"{mode}: down ({width} to 3) and up (3 to 7) are trained, base is frozen",
     )
 ### BEGIN HIDDEN TESTS
 draw = check.generator("AdaptedLayer")
@@ -477,6 +479,7 @@ def into_two_layers(pattern, m, generator):
     model = vit.ViT(size, generator)
     x = torch.linspace(0, 1, 128).view(2, 1, 8, 8)
     before, old = model(x).detach(), dict(model.named_parameters())
+    names = [name for name, _ in model.named_modules()]
     insert_adapters(model, pattern, m)
     known = {id(p) for p in old.values()}
     new = [tuple(p.shape) for p in model.parameters() if id(p) not in known]
@@ -484,6 +487,7 @@ def into_two_layers(pattern, m, generator):
     return {
         "before": before,
         "after": model(x).detach(),
+        "places": sum(int(re.fullmatch(pattern, name) is not None) for name in names),
         "new": sorted(new),
         "frozen": sum(int(p.requires_grad) for p in old.values()),
         "renamed": sum(int(now.get(name) is not p) for name, p in old.items()),
@@ -495,8 +499,8 @@ seen = into_two_layers(
 )
 check.close(
     seen["new"],
-    sorted(4 * [(2, 6), (2,), (6, 2), (6,)]),
-    "two layers, two places each: the shapes of the new parameters are those of four adapters",
+    sorted(seen["places"] * [(2, 6), (2,), (6, 2), (6,)]),
+    "two layers, two places each: the new parameters are those of four adapters",
 )
 check.close(
     seen["after"],
