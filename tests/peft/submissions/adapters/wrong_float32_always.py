@@ -1,0 +1,20 @@
+# Always of float32.
+# loses: test_AdaptedLayer, test_AdaptedLayer_gradient
+
+# %% solution="AdaptedLayer"
+class AdaptedLayer(nn.Module):
+    def __init__(self, base, m, mode="after", act=F.gelu):
+        super().__init__()
+        n, d = base.in_features, base.out_features
+        self.base = base.requires_grad_(False)
+        self.down = nn.Linear(d if mode == "after" else n, m)
+        self.up = nn.Linear(m, d)
+        nn.init.zeros_(self.up.weight)
+        nn.init.zeros_(self.up.bias)
+        self.mode, self.act = mode, act
+
+    def forward(self, x):
+        """x: (..., n). Returns (..., d)."""
+        h = self.base(x)
+        read = h if self.mode == "after" else x
+        return h + self.up(self.act(self.down(read)))

@@ -1,0 +1,26 @@
+# Removing takes away all adapters, those of earlier calls too.
+# loses: test_insert_adapters
+
+# %% solution="insert_adapters"
+def insert_adapters(model, pattern, m):
+    layers = [x for name, x in model.named_modules() if re.fullmatch(pattern, name)]
+    if not layers:
+        raise ValueError(f"no module is called {pattern}")
+    adapters = [x for x in model.modules() if isinstance(x, Adapter)]
+    model.requires_grad_(False)
+    for adapter in adapters:
+        adapter.requires_grad_(True)
+    layers = [layer for layer in layers if not hasattr(layer, "adapter")]
+    handles = []
+    for layer in layers:
+        layer.adapter = Adapter(layer.out_features, m).to(layer.weight)
+        hook = layer.register_forward_hook(lambda own, x, h: own.adapter(h))
+        handles.append(hook)
+
+    def remove():
+        for layer in model.modules():
+            if hasattr(layer, "adapter"):
+                layer._forward_hooks.clear()
+                del layer.adapter
+
+    return remove
