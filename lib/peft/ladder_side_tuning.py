@@ -85,6 +85,16 @@ def block_floats(width: int, tokens: int, heads: int, trained: bool = True) -> i
     return norms + attention + gelu + (inputs if trained else 0)
 
 
+def rung_floats(width: int, tokens: int, r: int, heads: int) -> int:
+    """Numbers that one rung of a ladder keeps for each token, among `tokens` of them.
+
+    The feature that its projection reads, for the projection is trained; the two sides
+    of the gated mean, for the gate is; and a block of width `width` // r.
+    """
+    side = width // r
+    return width + 2 * side + block_floats(side, tokens, heads)
+
+
 def gate(alpha: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """sigmoid(alpha / T) with T = 0.1: one half where alpha is 0, as at the start."""
     return (alpha / TEMPERATURE).sigmoid()

@@ -123,6 +123,17 @@ def test_biases_alone_are_as_cheap_as_nothing_trained():
     assert got == 4 * 3 * 5 * ladder.block_floats(12, 5, 3, trained=False)
 
 
+@pytest.mark.parametrize(("r", "heads"), [(4, 2), (2, 3)])
+def test_a_rung_keeps_what_the_formula_says(r, heads):
+    def kept(rungs):
+        side = side_network(r, heads, rungs)
+        given = [torch.zeros(7, 5, 24) for _ in range(rungs + 1)]
+        return ladder.saved_activation_bytes(lambda: side(given), side.parameters())
+
+    numbers = 7 * 5 * ladder.rung_floats(24, 5, r, heads)
+    assert kept(3) - kept(2) == 4 * (numbers + 2)  # mu and 1 - mu
+
+
 # --- operations
 
 
