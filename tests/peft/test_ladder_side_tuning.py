@@ -245,23 +245,29 @@ def test_the_ladder_keeps_less_than_any_gradient_through_the_backbone():
 def test_only_the_ladder_and_the_head_are_trained(monkeypatch, tmp_path):
     monkeypatch.setattr(ladder.runtime, "TRAINED", tmp_path)
     size = replace(vit.CPU, pretrain_steps=1, tune_steps=1, batch=2, seeds=2)
-    result = ladder.turned_ladder(size)
-    assert int(result["trained"]) == 1926
-    learnt = {key for key in result if key.startswith("learnt.")}
-    assert all(
-        key.startswith(("learnt.side", "learnt.last", "learnt.backbone.head"))
-        for key in learnt
-    )
-    assert result["accuracy"].shape == (2,)
-    assert int(ladder.turned_wide_ladder(size)["trained"]) == 19_645
+    for r, count in [(8, 1926), (4, 4176), (2, 11_268)]:
+        result = ladder.turned_ladder(size, r)
+        assert int(result["trained"]) == count
+        assert result["accuracy"].shape == (2,)
+        own = ("learnt.side", "learnt.last", "learnt.backbone.head")
+        assert all(key.startswith(own) for key in result if key.startswith("learnt."))
+
+
+def test_near_the_output_only_the_last_block_is_changed(monkeypatch, tmp_path):
+    monkeypatch.setattr(ladder.runtime, "TRAINED", tmp_path)
+    size = replace(vit.CPU, pretrain_steps=1, tune_steps=1, batch=2, seeds=2)
+    result = ladder.turned_top(size)
+    assert int(result["trained"]) == 2026
+    own = ("learnt.blocks.1.", "learnt.head")
+    assert all(key.startswith(own) for key in result if key.startswith("learnt."))
 
 
 def test_the_size_of_a_gpu_takes_a_step():
     size, task = replace(vit.GPU, pretrain_steps=1, tune_steps=1, batch=2), vit.turned()
     few = replace(task, test=task.test[:4], test_labels=task.test_labels[:4])
-    for make in (ladder.ladder, ladder.wide_ladder):
-        result = vit.tune([make(size, model(size), seeded(0))], few, size, 1e-3)
-        assert result["losses"].isfinite().all()
+    for r in ladder.RATES:
+        made = ladder.ladder(size, model(size), seeded(0), r)
+        assert vit.tune([made], few, size, 1e-3)["losses"].isfinite().all()
 
 
 @pytest.mark.usefixtures("plain_errors")
