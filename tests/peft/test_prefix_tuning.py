@@ -3,6 +3,8 @@
 What is needed of peft stands in golden numbers too, for machines without it.
 """
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -340,3 +342,48 @@ def test_in_a_causal_model_a_soft_prompt_is_a_prefix(gpt2):
     together = torch.cat([prompt().expand(2, -1, -1), words], 1)
     want = gpt2(inputs_embeds=together).logits[:, 3:]
     assert_close(gpt2(TOKENS, past_key_values=cache(prefixes)).logits, want)
+
+
+# In the table
+
+
+@pytest.fixture
+def kept_apart(monkeypatch, tmp_path):
+    monkeypatch.setattr(pt.runtime, "TRAINED", tmp_path)
+
+
+@pytest.mark.usefixtures("kept_apart")
+@pytest.mark.parametrize(
+    ("row", "own"),
+    [
+        (pt.turned_prefix, 8 * 2 * 2 * 8),
+        (pt.turned_prefix_mlp, 8 * 8 + 9 * 64 + 65 * 32),
+        (pt.turned_prompt, 32 * 8),
+        (lambda size: pt.turned_prefix_of(size, 0), 0),
+        (lambda size: pt.turned_prefix_of(size, 3), 3 * 2 * 2 * 8),
+    ],
+)
+def test_a_row_trains_its_own_numbers_and_the_head(row, own):
+    found = row(SIZE)
+    assert int(found["trained"]) == own + 10 * 8 + 10
+    assert found["accuracy"].shape == (2,)
+    assert found["losses"].isfinite().all()
+    names = {name.split(".")[1] for name in found if name.startswith("learnt.")}
+    assert names <= {"model", "prefix", "prompt"}
+    if own:
+        learnt = [found[n] for n in found if n.startswith("learnt.pr")]
+        assert all((table[0] != table[1]).any() for table in learnt)
+
+
+def test_prefix_and_prompt_fit_the_budget():
+    size = vit.CPU
+    shape = (size.layers, pt.PREFIX, size.heads, size.width // size.heads)
+    own = sum(p.numel() for p in pt.Prefix(*shape, seeded()).parameters())
+    assert own == pt.PROMPT * size.width == 1_536
+
+
+@pytest.mark.usefixtures("kept_apart")
+def test_the_size_of_a_gpu_takes_a_step():
+    size = replace(vit.GPU, pretrain_steps=1, tune_steps=1, batch=2, seeds=2)
+    for row in (pt.turned_prefix, pt.turned_prompt):
+        assert row(size)["losses"].isfinite().all()

@@ -1,0 +1,10 @@
+# Values are forgotten.
+# loses: test_prefix_param_count
+
+# %% solution="prefix_param_count"
+def prefix_param_count(n_layers, n_tokens, width, kv_width, mid=None):
+    row = n_layers * kv_width
+    stored = n_tokens * row
+    if mid is None:
+        return stored, stored
+    return n_tokens * width + (width + 1) * mid + (mid + 1) * row, stored

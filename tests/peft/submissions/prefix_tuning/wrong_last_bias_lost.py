@@ -1,0 +1,13 @@
+# The bias of the second map is lost.
+# loses: test_materialise
+
+# %% solution="materialise"
+def materialise(state, n_layers, n_heads):
+    flat = state["embedding.weight"]
+    if "transform.0.weight" in state:
+        hidden = flat @ state["transform.0.weight"].T + state["transform.0.bias"]
+        out = hidden.tanh() @ state["transform.2.weight"].T
+        flat = out
+    parts = flat.unflatten(1, (n_layers, 2, n_heads, -1)).permute(2, 1, 3, 0, 4)
+    keys, values = parts.clone()
+    return keys, values

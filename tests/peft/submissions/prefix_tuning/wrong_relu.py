@@ -1,0 +1,13 @@
+# A ReLU in the place of the tanh.
+# loses: test_materialise
+
+# %% solution="materialise"
+def materialise(state, n_layers, n_heads):
+    flat = state["embedding.weight"]
+    if "transform.0.weight" in state:
+        hidden = flat @ state["transform.0.weight"].T + state["transform.0.bias"]
+        out = hidden.relu() @ state["transform.2.weight"].T
+        flat = out + state["transform.2.bias"]
+    parts = flat.unflatten(1, (n_layers, 2, n_heads, -1)).permute(2, 1, 3, 0, 4)
+    keys, values = parts.clone()
+    return keys, values
