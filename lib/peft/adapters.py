@@ -150,7 +150,6 @@ class Adapter(nn.Module):
             nn.init.zeros_(rest)
 
     def change(self, h: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
-        """What is added to h."""
         return self.up(self.act(self.down(h)))
 
     def forward(self, h: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
@@ -280,20 +279,15 @@ RATES = {
     "ia3": 3e-2,
     "adapters": 3e-2,
     "pfeiffer": 3e-2,
-    "parallel": 3e-2,
 }
-
-
-def _copies(size: vit.Size) -> list[vit.ViT]:
-    state = runtime.trained("peft/vit", vit.pretrain, size)
-    return [vit.restored(size, state) for _ in range(size.seeds)]
 
 
 def _turned(
     size: vit.Size, method: str, trained: str, change: Callable[[vit.ViT, int], object]
 ) -> dict[str, Tensor]:
     """Change five copies, train what matches `trained`, tune on turned digits."""
-    copies = _copies(size)
+    state = runtime.trained("peft/vit", vit.pretrain, size)
+    copies = [vit.restored(size, state) for _ in range(size.seeds)]
     for seed, copy in enumerate(copies):
         change(copy, seed)
         freeze(copy, trained)
@@ -326,13 +320,13 @@ def turned_ia3(size: vit.Size) -> dict[str, Tensor]:
 
 
 def _with_adapters(
-    size: vit.Size, method: str, pattern: str, m: int, style: str = "after"
+    size: vit.Size, method: str, pattern: str, m: int
 ) -> dict[str, Tensor]:
     """Adapters, all norms and the head."""
 
     def change(model: vit.ViT, seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)
-        inject_adapters(model, pattern, m, style, generator=generator)
+        inject_adapters(model, pattern, m, generator=generator)
 
     return _turned(size, method, rf"{HEAD}|{NORMS}|.*adapter.*", change)
 
@@ -345,8 +339,3 @@ def turned_adapters(size: vit.Size) -> dict[str, Tensor]:
 def turned_pfeiffer(size: vit.Size) -> dict[str, Tensor]:
     """Pfeiffer's: one a layer, of five units; norms and head are trained too."""
     return _with_adapters(size, "pfeiffer", AFTER_MLP, 5)
-
-
-def turned_parallel(size: vit.Size) -> dict[str, Tensor]:
-    """As Pfeiffer's, but beside the MLP instead of after it."""
-    return _with_adapters(size, "parallel", WHOLE_MLP, 5, "beside")

@@ -74,8 +74,8 @@ def step_bytes(shapes, trained, optimiser="adam", mixed=True):
 model = {"embedding": (50_000, 14_000), "layers": (1_000, 2_000, 3_500)}
 check.close(
     sum(step_bytes(model, ["embedding", "layers"]).values()),
-    123_200_000_000,
-    "7.7 billion parameters, all trained by Adam in mixed precision: 16 bytes each",
+    16 * sum(math.prod(shape) for shape in model.values()),
+    "7.7 billion parameters, all trained by Adam in mixed precision: 123.2 GB",
 )
 check.close(
     step_bytes(model, []),
@@ -188,7 +188,8 @@ check.close(refused({"a": (2,)}, ["a"], "sgd"), 0, "'sgd' must not be refused")
 class AdaptedLayer(nn.Module):
     """A frozen linear layer with a bottleneck adapter.
 
-    base: an nn.Linear from n to d, kept as it is and frozen. m: width of the bottleneck.
+    base: an nn.Linear from n to d, kept as it is and frozen.
+    m: width of the bottleneck.
     mode: "after", the adapter works on the output of base, or "beside", on its input.
     act: a function of a tensor, entry by entry.
     Attributes: base, down (an nn.Linear to m, with bias), up (an nn.Linear from m, with
@@ -231,12 +232,12 @@ for mode, width in (("after", 7), ("beside", 5)):
     check.close(
         after,
         before,
-        f"{mode}: at the start the layer must do what base does; is up zero, and is base(x) added?",
+        f"{mode}: at the start the layer must do what base does; is up zero?",
     )
     check.close(
         count,
         3 * width + 3 + 7 * 3 + 7,
-        f"{mode}: trained are down ({width} to 3) and up (3 to 7), with biases; base is frozen",
+        f"{mode}: down ({width} to 3) and up (3 to 7) are trained, base is frozen",
     )
 ### BEGIN HIDDEN TESTS
 draw = check.generator("AdaptedLayer")
@@ -329,16 +330,17 @@ def two_steps(mode, act, m, x, target):
     before = base.weight.detach().clone()
     layer = AdaptedLayer(base, m, mode, act=getattr(torch, act))
     parts = (layer.up.weight, layer.up.bias, layer.down.weight)
-    optimiser = torch.optim.SGD(
-        [p for p in layer.parameters() if p.requires_grad], lr=0.01
-    )
+    trained = [p for p in layer.parameters() if p.requires_grad]
     start = layer(x).detach()
     largest, losses = [], []
     for _ in range(2):
-        optimiser.zero_grad()
+        for p in trained:
+            p.grad = None
         loss = ((layer(x) - target) ** 2).sum()
         loss.backward()
-        optimiser.step()
+        with torch.no_grad():
+            for p in trained:
+                p -= 0 if p.grad is None else 0.01 * p.grad
         largest.append(
             [0.0 if p.grad is None else float(p.grad.abs().max()) for p in parts]
         )
@@ -476,6 +478,7 @@ def into_two_layers(pattern, m, generator):
     model = vit.ViT(size, generator)
     x = torch.linspace(0, 1, 128).view(2, 1, 8, 8)
     before, old = model(x).detach(), dict(model.named_parameters())
+    names = [name for name, _ in model.named_modules()]
     insert_adapters(model, pattern, m)
     known = {id(p) for p in old.values()}
     new = [tuple(p.shape) for p in model.parameters() if id(p) not in known]
@@ -483,6 +486,7 @@ def into_two_layers(pattern, m, generator):
     return {
         "before": before,
         "after": model(x).detach(),
+        "places": sum(int(re.fullmatch(pattern, name) is not None) for name in names),
         "new": sorted(new),
         "frozen": sum(int(p.requires_grad) for p in old.values()),
         "renamed": sum(int(now.get(name) is not p) for name, p in old.items()),
@@ -494,8 +498,8 @@ seen = into_two_layers(
 )
 check.close(
     seen["new"],
-    sorted(4 * [(2, 6), (2,), (6, 2), (6,)]),
-    "two layers, two places each: the shapes of the new parameters are those of four adapters",
+    sorted(seen["places"] * [(2, 6), (2,), (6, 2), (6,)]),
+    "two layers, two places each: the new parameters are those of four adapters",
 )
 check.close(
     seen["after"],
@@ -522,7 +526,7 @@ def life_of_a_model(patterns, m, generator, double, x):
     model = model.double() if double else model
     state = {name: value.clone() for name, value in model.state_dict().items()}
     seen = {"0 output": model(x).detach(), "0 keys": sorted(state)}
-    old = {id(p) for p in model.parameters()}
+    old, last = {id(p) for p in model.parameters()}, patterns[-1]
 
     def shake():
         with torch.no_grad():
@@ -550,11 +554,26 @@ def life_of_a_model(patterns, m, generator, double, x):
             model.get_parameter(name).numel() for name in missing
         )
         seen[f"{number} unexpected"] = len(unexpected)
+    inserted = [
+        x
+        for x in model.modules()
+        if hasattr(x, "down") and id(x.down.weight) not in old
+    ]
+    one_by_one = []
+    for adapter in inserted:
+        with torch.no_grad():
+            kept = adapter.up.bias.clone()
+            adapter.up.bias.add_(1.0)
+            one_by_one.append(model(x).detach())
+            adapter.up.bias.copy_(kept)
+    seen["one by one"] = sorted(one_by_one, key=lambda y: float(y.sum()))
     for remove in reversed(removers):
         remove()
         seen[f"{len(patterns)} back"] = model(x).detach()
         patterns = patterns[:-1]
     seen["end keys"] = sorted(model.state_dict())
+    insert_adapters(model, last, m)
+    seen["again"] = sum(int(p.requires_grad) * p.numel() for p in model.parameters())
     return seen
 
 
@@ -573,7 +592,18 @@ def referee(patterns, m, generator, double, x):
                     p.view(-1)[-1] = 0.7
         outputs.append(model(x).detach())
     count = sum(p.numel() for name, p in model.named_parameters() if "adapter" in name)
-    return outputs, count
+    moved = []
+    for adapter in [x for x in model.modules() if isinstance(x, reference.Adapter)]:
+        with torch.no_grad():
+            kept = adapter.up.bias.clone()
+            adapter.up.bias += 1
+            moved.append(model(x).detach())
+            adapter.up.bias.copy_(kept)
+    alone = reference.inject_adapters(
+        vit.ViT(vit.Size(2, 2, 6, 1, 1, 1, 1), generator), patterns[-1], m
+    )
+    again = reference.trainable_parameters(alone)
+    return outputs, count, sorted(moved, key=lambda y: float(y.sum())), again
 
 
 draw = check.generator("insert_adapters")
@@ -592,7 +622,7 @@ for patterns, m, double, words in [
     # Both build the model from the same numbers.
     weights = [check.generator(f"insert_adapters {words}") for _ in range(2)]
     seen = life_of_a_model(patterns, m, weights[0], double, x)
-    outputs, count = referee(patterns, m, weights[1], double, x)
+    outputs, count, moved, again = referee(patterns, m, weights[1], double, x)
     loose = {"rtol": 1e-3, "atol": 1e-4} if not double else {}
     for number, want in enumerate(outputs):
         check.close(
@@ -633,6 +663,17 @@ for patterns, m, double, words in [
         seen[f"{len(patterns)} new"],
         count,
         f"{words}: how many numbers are trained in the end",
+    )
+    check.close(
+        seen["one by one"],
+        moved,
+        f"{words}: each adapter moved alone, must reach the output through its own layer",
+        **loose,
+    )
+    check.close(
+        seen["again"],
+        again,
+        f"{words}: all removed, one call more must insert its adapters anew",
     )
     check.close(
         seen["end keys"],
@@ -805,6 +846,9 @@ for d, n, k in [(4, 3, 4), (2, 5, 6), (5, 5, 1), (1, 2, 3)]:
     def bent_within(h):
         return h + (0.5 - h.norm(dim=-1, keepdim=True)).clamp(min=0)
 
+    def shell(h):
+        return h + (1 - (h.norm(dim=-1, keepdim=True) - 10).abs()).clamp(min=0)
+
     def square(h):
         return h * h
 
@@ -819,6 +863,7 @@ for d, n, k in [(4, 3, 4), (2, 5, 6), (5, 5, 1), (1, 2, 3)]:
         (norm_added, "the length of h added"),
         (bent_far_out, "affine near zero, bent far away"),
         (bent_within, "bent near zero only"),
+        (shell, "affine near zero and far away, bent between"),
         (square, "a square, which the unit vectors do not tell from h"),
         (cubic, "an odd function"),
     ):

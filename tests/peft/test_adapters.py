@@ -325,7 +325,6 @@ METHODS = {
     "ia3": 1_066,
     "adapters": 1_938,
     "pfeiffer": 2_036,
-    "parallel": 2_036,
 }
 
 

@@ -1,5 +1,5 @@
 # The activation comes after up.
-# loses: test_AdaptedLayer
+# loses: test_AdaptedLayer, test_AdaptedLayer_gradient
 
 # %% solution="AdaptedLayer"
 class AdaptedLayer(nn.Module):
