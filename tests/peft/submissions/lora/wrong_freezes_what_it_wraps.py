@@ -1,0 +1,18 @@
+# Only the layers that are wrapped are frozen.
+# loses: test_wrap_linears
+
+# %% solution="wrap_linears"
+def wrap_linears(model, targets, make):
+    places = [
+        (name, layer)
+        for name, layer in model.named_modules(remove_duplicate=False)
+        if isinstance(layer, nn.Linear)
+        and any(f".{name}".endswith(f".{target}") for target in targets)
+    ]
+    for _, layer in places:
+        layer.requires_grad_(False)
+    wrappers = {layer: make(layer) for layer in {each: None for _, each in places}}
+    for name, layer in places:
+        parent, _, child = name.rpartition(".")
+        setattr(model.get_submodule(parent), child, wrappers[layer])
+    return sorted(name for name, _ in places)

@@ -1,0 +1,16 @@
+# The last step alone: a target of two steps is never met.
+# loses: test_wrap_linears
+
+# %% solution="wrap_linears"
+def wrap_linears(model, targets, make):
+    model.requires_grad_(False)
+    places = [
+        (name, layer)
+        for name, layer in model.named_modules(remove_duplicate=False)
+        if isinstance(layer, nn.Linear) and name.split(".")[-1] in targets
+    ]
+    wrappers = {layer: make(layer) for layer in {each: None for _, each in places}}
+    for name, layer in places:
+        parent, _, child = name.rpartition(".")
+        setattr(model.get_submodule(parent), child, wrappers[layer])
+    return sorted(name for name, _ in places)
