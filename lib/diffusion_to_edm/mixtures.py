@@ -94,24 +94,3 @@ def score(
     chances = _logits(mixture, x, sigma).softmax(-1)
     sigma = torch.as_tensor(sigma, dtype=x.dtype, device=x.device)[..., None]
     return (chances @ mixture.means - x) / (mixture.std**2 + sigma**2)
-
-
-def sliced_wasserstein(
-    a: Float[Tensor, "n d"],
-    b: Float[Tensor, "n d"],
-    generator: torch.Generator,
-    directions: int = 128,
-) -> Float[Tensor, ""]:
-    """W2 between two clouds of the same number of points, averaged over directions.
-
-    Along one direction the cheapest transport pairs the points in order, so that W2² is
-    the mean square difference of two sorted lists; here the root of its mean over
-    random directions. Two clouds of one density are not at 0 but at a floor that falls
-    with n. Source: Rabin et al. 2012, Wasserstein barycenter and its application to
-    texture mixing.
-    """
-    axes = torch.randn(
-        a.shape[-1], directions, generator=generator, dtype=a.dtype, device=a.device
-    )
-    axes = axes / axes.norm(dim=0)
-    return ((a @ axes).sort(0)[0] - (b @ axes).sort(0)[0]).square().mean().sqrt()

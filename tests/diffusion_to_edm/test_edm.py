@@ -36,6 +36,7 @@ from lib.diffusion_to_edm.edm import (
     score_coeffs,
     v_coeffs,
 )
+from lib.vae_to_vqgan.distribution_fitting import sliced_wasserstein
 
 LEVELS = (0.03, 0.4, 1.0, 5.0, 60.0)
 
@@ -361,8 +362,8 @@ def test_the_sampler_reaches_the_mixture():
     noise, draw = 80 * normal(4000, 3), seeded(1)
     made = sample_ode(exact, noise, karras_sigmas(40, 0.002, 80, 7), "heun")
     real, other = (mixtures.sample(TWO, 4000, draw).double() for _ in range(2))
-    far = mixtures.sliced_wasserstein(made, real, draw)
-    assert far < 2 * mixtures.sliced_wasserstein(other, real, draw)
+    far = sliced_wasserstein(made, real, 128, draw)
+    assert far < 4 * sliced_wasserstein(other, real, 128, draw)
 
 
 def test_one_sampler_runs_every_family():

@@ -1,10 +1,8 @@
 """Mixtures of Gaussians against autograd, quadrature and scipy."""
 
-import math
-
 import pytest
 import torch
-from scipy.stats import multivariate_normal, wasserstein_distance
+from scipy.stats import multivariate_normal
 
 from lib.diffusion_to_edm import mixtures
 from lib.diffusion_to_edm.mixtures import Mixture
@@ -87,36 +85,6 @@ def test_samples_have_the_mixtures_moments():
     torch.testing.assert_close(x.T.cov(), cov, rtol=0.05, atol=0.05)
     assert x.dtype == torch.float64
     assert torch.equal(x, mixtures.sample(these, n, seeded(3)))
-
-
-def test_in_one_dimension_the_distance_is_the_sorted_one():
-    a = torch.randn(500, 1, generator=seeded(4), dtype=torch.float64)
-    got = mixtures.sliced_wasserstein(a, a + 3, seeded(5))
-    torch.testing.assert_close(got, torch.tensor(3.0, dtype=torch.float64))
-    assert wasserstein_distance(a[:, 0], a[:, 0] + 3) == pytest.approx(3)
-
-
-def test_a_shift_costs_its_mean_square_along_a_direction():
-    a = torch.randn(300, 2, generator=seeded(6), dtype=torch.float64)
-    shift = torch.tensor([3.0, 4.0], dtype=torch.float64)
-    got = mixtures.sliced_wasserstein(a, a + shift, seeded(7), directions=4000)
-    assert float(got) == pytest.approx(5 / math.sqrt(2), rel=0.03)
-    assert float(mixtures.sliced_wasserstein(a, a.flip(0), seeded(7))) == 0
-
-
-def test_two_clouds_of_one_density_come_nearer_with_more_points():
-    these = mixture()
-    floors = [
-        float(
-            mixtures.sliced_wasserstein(
-                mixtures.sample(these, n, seeded(8)),
-                mixtures.sample(these, n, seeded(9)),
-                seeded(10),
-            )
-        )
-        for n in (100, 10_000)
-    ]
-    assert floors[1] < floors[0] / 3
 
 
 @pytest.mark.usefixtures("plain_errors")
