@@ -61,6 +61,15 @@ check.close(
     "all scores are 0, so each query takes the mean of what it sees: 30, 60, 3 for the "
     "first, 30, 60, 3, 9 for the second. Does the causal mask hide part of the prefix?",
 )
+q, k, v = torch.arange(24.0).sin().view(3, 1, 1, 2, 4)
+cos, sin = rotary.rope_cos_sin(torch.arange(2), rotary.rope_inv_freq(4))
+both = [rotary.apply_rope(x, cos, sin) for x in (q, k)]
+check.close(
+    rotary_prefix_attention(q, k, v, torch.zeros(1, 0, 4), torch.zeros(1, 0, 4)),
+    torch.nn.functional.scaled_dot_product_attention(*both, v, is_causal=True),
+    "a prefix of length 0 must leave causal attention with RoPE as it is. Are q and k "
+    "both rotated, in the interleaved layout, from position 0?",
+)
 quarter = torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]])
 check.close(
     rotary_prefix_attention(
