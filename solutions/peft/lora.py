@@ -25,7 +25,7 @@ from course import check
 #
 # <details><summary>Hint 1</summary>Which of the chapter's three demands (no change at the start, a gradient at the start, only the factors trained) does your initialisation meet? Both factors zero, or both random, each break one.</details>
 # <details><summary>Hint 2</summary>One pair of factors for each part that is on, in an <code>nn.ParameterList</code>. The update of the whole weight has a block of zero rows where a part is off.</details>
-# <details><summary>Hint 3</summary>Write one method that builds the whole update (d_out, d_in), and use it to merge and to unmerge, under <code>torch.no_grad()</code>. A flag tells whether it is in. With dropout the forward pass needs x itself: <code>base(x) + F.linear(dropped x, update)</code> is fine here.</details>
+# <details><summary>Hint 3</summary>Let <code>update</code> build the whole (d_out, d_in), and use it to merge and to unmerge, under <code>torch.no_grad()</code>. A flag tells whether it is in. With dropout the forward pass needs x itself: <code>base(x) + F.linear(dropped x, update)</code> is fine here.</details>
 
 
 # %% solution="FusedLoRA" difficulty=3 minutes=30
@@ -40,7 +40,8 @@ class FusedLoRA(nn.Module):
 
     forward(x), x of shape (..., d_in). merge() adds the update to base.weight, after
     which the output is the same without any further work (no dropout either);
-    unmerge() takes it out. Doing either twice is doing it once.
+    unmerge() takes it out. Doing either twice is doing it once. update(), what would be
+    added to the whole weight, (d_out, d_in), is for your own use: no test calls it.
     """
 
     def __init__(self, base, r, alpha, enabled, dropout=0.0):
@@ -59,14 +60,14 @@ class FusedLoRA(nn.Module):
         self.dropout, self.merged = nn.Dropout(dropout), False
         ### END SOLUTION
 
-    ### BEGIN SOLUTION
     def update(self):
+        ### BEGIN SOLUTION
         products = iter([B @ A for A, B in zip(self.A, self.B)])
         nothing = self.base.weight.new_zeros(self.part, self.base.in_features)
         rows = [next(products) if on else nothing for on in self.enabled]
         return self.scale * torch.cat(rows)
+        ### END SOLUTION
 
-    ### END SOLUTION
     def forward(self, x):
         ### BEGIN SOLUTION
         if self.merged:
@@ -164,7 +165,9 @@ for d_in, part, enabled, r, alpha, biased, lead in [
     bias = random(part * len(enabled)) if biased else None
     x, upstream = random(*lead, d_in), random(*lead, part * len(enabled))
     words = f"{sum(enabled)} of {len(enabled)} parts, rank {r}, float64"
-    found = at_the_start(weight, bias, r, alpha, enabled, 0.6, x, upstream)
+    found = at_the_start(weight, bias, r, alpha, enabled, 0.0, x, upstream)
+    dropped = at_the_start(weight, bias, r, alpha, enabled, 0.6, x, upstream)
+    check.close(found["output"], dropped["output"], f"dropout at the start: {words}")
     check.close(
         found["output"],
         F.linear(x, weight, bias),
