@@ -151,6 +151,23 @@ check.close(
 draw = check.generator("FusedLoRA")
 
 
+@check.probe
+def slopes_along_themselves(weight, r, alpha, enabled, numbers, x, upstream):
+    """Sum of parameter times gradient, and what the update adds, times upstream."""
+    base = nn.Linear(weight.shape[1], weight.shape[0], False)
+    base.weight = nn.Parameter(weight.clone())
+    layer = FusedLoRA(base, r, alpha, enabled)
+    start, trained = 0, [p for p in layer.parameters() if p.requires_grad]
+    for p in trained:
+        p.data.copy_(numbers[start : start + p.numel()].view(p.shape))
+        start += p.numel()
+    output = layer(x)
+    (output * upstream).sum().backward()
+    along = sum((p * p.grad).sum() for p in trained if p.grad is not None)
+    added = ((output - x @ weight.T) * upstream).sum()
+    return along.detach(), added.detach()
+
+
 def random(*shape):
     return torch.randn(shape, dtype=torch.float64, generator=draw)
 
@@ -192,6 +209,15 @@ for d_in, part, enabled, r, alpha, biased, lead in [
         "the factor that is zero must get a gradient at once, the other none yet",
     )
     check.close(any(zeros) and not all(zeros), True, "one factor zero, not both")
+    numbers = random(sum(enabled) * r * (d_in + part))
+    along, added = slopes_along_themselves(
+        weight, r, alpha, enabled, numbers, x, upstream
+    )
+    check.close(
+        along,
+        2 * added,
+        f"once both factors are away from zero, both must get their gradient: {words}",
+    )
     mask = torch.tensor([float(on) for on in enabled]).double()
     want = alpha * mask.repeat_interleave(part)[:, None].expand(-1, d_in)
     check.close(
@@ -237,7 +263,8 @@ def merged_and_back(weight, bias, r, alpha, enabled, dropout, numbers, x):
         seen.append((base.weight.detach().clone(), layer(x).detach()))
     layer.merge()
     training = layer.train()(x).detach()
-    return seen, training
+    trained = sum(p.numel() for p in layer.parameters() if p.requires_grad)
+    return seen, training, trained
 
 
 @check.probe
@@ -254,11 +281,13 @@ def in_training(weight, r, alpha, enabled, dropout, numbers, x):
                 start += p.numel()
         rows = x.expand(4000, -1)
         added = layer.train()(rows) - rows @ weight.T
-        return added.mean(0), added.std(0), layer.eval()(x) - x @ weight.T
+        nothing = (added.abs() < 1e-9).to(added.dtype).mean(0)
+        whole = layer.eval()(x) - x @ weight.T
+        return added.mean(0), added.std(0), nothing, whole
 
 
 ones = torch.ones(8)
-seen, _ = merged_and_back(
+seen, _, _ = merged_and_back(
     torch.zeros(2, 2), torch.zeros(2), 2, 4.0, [True], 0.0, ones, torch.eye(2)
 )
 check.close(
@@ -285,7 +314,9 @@ for d_in, part, enabled, r in [
     count = sum(enabled) * r * (d_in + part)
     numbers = torch.randn(count, dtype=torch.float64, generator=draw)
     words = f"{sum(enabled)} of {len(enabled)} parts, rank {r}"
-    seen, training = merged_and_back(weight, bias, r, 3.0, enabled, 0.5, numbers, x)
+    seen, training, trained = merged_and_back(
+        weight, bias, r, 3.0, enabled, 0.5, numbers, x
+    )
     output = seen[0][1]
     check.close(seen[0][0], weight, f"the weight is untouched until merged: {words}")
     for step, (_, y) in enumerate(seen):
@@ -300,6 +331,7 @@ for d_in, part, enabled, r in [
     for step in (3, 4):
         check.close(seen[step][0], weight, f"unmerged, once or twice: {words}")
     check.close(training, output, "merged, there is no dropout left in training")
+    check.close(trained, count, "merging must not make base's weight trainable")
     for i, on in enumerate(enabled):
         values = torch.linalg.svdvals(added[part * i : part * (i + 1)])
         check.close(
@@ -313,7 +345,7 @@ for d_in, part, enabled, r in [
         min(sum(enabled) * r, rows, d_in),
         f"each part must have factors of its own, both of them: {words}",
     )
-    mean, deviation, want = in_training(
+    mean, deviation, nothing, want = in_training(
         weight, r, 3.0, enabled, 0.4, numbers.abs(), x[0, :1].abs() + 1
     )
     off = (mean - want[0]).abs() / (deviation + 1e-9) * 4000**0.5
@@ -328,6 +360,11 @@ for d_in, part, enabled, r in [
         deviation > 1e-6,
         lively,
         "in training the update, and nothing else, must feel the dropout",
+    )
+    check.close(
+        nothing < 0.15,
+        lively,
+        "the dropout belongs before both factors: behind one, whole outputs vanish",
     )
 ### END HIDDEN TESTS
 
