@@ -12,7 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from lib import images
+from lib import images, runtime
 from lib.training import fit
 
 KeysValues = tuple[Float[Tensor, "heads m d"], Float[Tensor, "heads m d"]]
@@ -188,12 +188,13 @@ def accuracy(model: nn.Module, task: Task) -> float:
 
 def pretrain(size: Size) -> dict[str, Tensor]:
     """The parameters of a ViT trained on upright digits, for `lib.runtime.trained`."""
-    generator = torch.Generator().manual_seed(0)
-    model, task = ViT(size, generator), upright()
+    generator, device = torch.Generator().manual_seed(0), runtime.device()
+    model, task = ViT(size, generator).to(device), upright()
+    train, labels = task.train.to(device), task.train_labels.to(device)
 
     def loss() -> Float[Tensor, ""]:
-        rows = torch.randint(TRAIN, (128,), generator=generator)
-        return F.cross_entropy(model(task.train[rows]), task.train_labels[rows])
+        rows = torch.randint(TRAIN, (128,), generator=generator).to(device)
+        return F.cross_entropy(model(train[rows]), labels[rows])
 
     fit(model.parameters(), loss, size.pretrain_steps, 3e-3)
     return model.state_dict()
@@ -216,7 +217,7 @@ def tune(
     axis and `vmap` runs them side by side; the loss is the sum of theirs, so that no
     copy's gradient knows of another's, and AdamW works entry by entry. Gradients are
     not cut here: one norm for all would tie them together. What is frozen must be the
-    same in all copies.
+    same in all copies. It runs on `runtime.device()`; the models stay where they are.
 
     Raises:
         ValueError: nothing is trained, or the copies differ in what is frozen.
@@ -229,7 +230,15 @@ def tune(
     names = [n for n, p in models[0].named_parameters() if p.requires_grad]
     if not names:
         raise ValueError("models must have a parameter that requires a gradient")
-    stacked, buffers = stack_module_state(models)
+    device = runtime.device()
+    stacked, buffers = (
+        {name: each.to(device) for name, each in state.items()}
+        for state in stack_module_state(models)
+    )
+    train, labels, test, answers = (
+        part.to(device)
+        for part in (task.train, task.train_labels, task.test, task.test_labels)
+    )
     frozen = {name: p[0] for name, p in stacked.items() if name not in names}
     for name, first in frozen.items():
         if not (stacked[name] == first).all():
@@ -248,14 +257,15 @@ def tune(
                 for mine, g in zip(chosen, generators)
             ]
         )
-        got = vmap(logits)(learnt, buffers, task.train[rows])
-        wanted = task.train_labels[rows].flatten()
+        rows = rows.to(device)
+        got = vmap(logits)(learnt, buffers, train[rows])
+        wanted = labels[rows].flatten()
         return len(models) * F.cross_entropy(got.flatten(0, 1), wanted)
 
     losses = fit(learnt.values(), loss, size.tune_steps, learning_rate, clip=None)
     with torch.no_grad():
-        got = vmap(logits, in_dims=(0, 0, None))(learnt, buffers, task.test)
-    right = (got.argmax(-1) == task.test_labels).float().mean(-1)
+        got = vmap(logits, in_dims=(0, 0, None))(learnt, buffers, test)
+    right = (got.argmax(-1) == answers).float().mean(-1)
     count = sum(p[0].numel() for p in learnt.values())
     return {
         "accuracy": right,
