@@ -96,9 +96,9 @@ def gradients(q, k, v, pk, pv, weight):
 
 
 @check.probe
-def arguments_after(q, k, v, pk, pv):
-    rotary_prefix_attention(q, k, v, pk, pv)
-    return [q, k, v, pk, pv]
+def arguments_after(*given):
+    rotary_prefix_attention(*given)
+    return list(given)
 
 
 def normal(*shape):
@@ -453,9 +453,9 @@ draw = check.generator("ratio_invariance")
 
 
 @check.probe
-def arguments_after(before, after):
-    ratio_invariance(before, after)
-    return before, after
+def arguments_after(first, second):
+    ratio_invariance(first, second)
+    return first, second
 
 
 def normal(*shape):
