@@ -322,7 +322,7 @@ check.close(
 ### END HIDDEN TESTS
 
 
-# %% test="AdaptedLayer" aspect="gradient" points=2
+# %% test="AdaptedLayer" aspect="gradient" points=1
 @check.probe
 def two_steps(mode, act, m, x, target):
     n, d = x.shape[-1], target.shape[-1]
@@ -469,7 +469,7 @@ def insert_adapters(model, pattern, m):
     ### END SOLUTION
 
 
-# %% test="insert_adapters" points=2
+# %% test="insert_adapters" points=3
 @check.probe
 def into_two_layers(pattern, m, generator):
     from lib.peft import vit
