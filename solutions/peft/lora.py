@@ -25,7 +25,7 @@ from course import check
 #
 # <details><summary>Hint 1</summary>Which of the chapter's three demands (no change at the start, a gradient at the start, only the factors trained) does your initialisation meet? Both factors zero, or both random, each break one.</details>
 # <details><summary>Hint 2</summary>One pair of factors for each part that is on, in an <code>nn.ParameterList</code>. The update of the whole weight has a block of zero rows where a part is off.</details>
-# <details><summary>Hint 3</summary>Write one method that builds the whole update (d_out, d_in), and use it to merge and to unmerge, under <code>torch.no_grad()</code>. A flag tells whether it is in. With dropout the forward pass needs x itself: <code>base(x) + F.linear(dropped x, update)</code> is fine here.</details>
+# <details><summary>Hint 3</summary>Let <code>update</code> build the whole (d_out, d_in), and use it to merge and to unmerge, under <code>torch.no_grad()</code>. A flag tells whether it is in. With dropout the forward pass needs x itself: <code>base(x) + F.linear(dropped x, update)</code> is fine here.</details>
 
 
 # %% solution="FusedLoRA" difficulty=3 minutes=30
@@ -40,7 +40,8 @@ class FusedLoRA(nn.Module):
 
     forward(x), x of shape (..., d_in). merge() adds the update to base.weight, after
     which the output is the same without any further work (no dropout either);
-    unmerge() takes it out. Doing either twice is doing it once.
+    unmerge() takes it out. Doing either twice is doing it once. update(), what would be
+    added to the whole weight, (d_out, d_in), is for your own use: no test calls it.
     """
 
     def __init__(self, base, r, alpha, enabled, dropout=0.0):
@@ -59,14 +60,14 @@ class FusedLoRA(nn.Module):
         self.dropout, self.merged = nn.Dropout(dropout), False
         ### END SOLUTION
 
-    ### BEGIN SOLUTION
     def update(self):
+        ### BEGIN SOLUTION
         products = iter([B @ A for A, B in zip(self.A, self.B)])
         nothing = self.base.weight.new_zeros(self.part, self.base.in_features)
         rows = [next(products) if on else nothing for on in self.enabled]
         return self.scale * torch.cat(rows)
+        ### END SOLUTION
 
-    ### END SOLUTION
     def forward(self, x):
         ### BEGIN SOLUTION
         if self.merged:
@@ -150,6 +151,23 @@ check.close(
 draw = check.generator("FusedLoRA")
 
 
+@check.probe
+def slopes_along_themselves(weight, r, alpha, enabled, numbers, x, upstream):
+    """Sum of parameter times gradient, and what the update adds, times upstream."""
+    base = nn.Linear(weight.shape[1], weight.shape[0], False)
+    base.weight = nn.Parameter(weight.clone())
+    layer = FusedLoRA(base, r, alpha, enabled)
+    start, trained = 0, [p for p in layer.parameters() if p.requires_grad]
+    for p in trained:
+        p.data.copy_(numbers[start : start + p.numel()].view(p.shape))
+        start += p.numel()
+    output = layer(x)
+    (output * upstream).sum().backward()
+    along = sum((p * p.grad).sum() for p in trained if p.grad is not None)
+    added = ((output - x @ weight.T) * upstream).sum()
+    return along.detach(), added.detach()
+
+
 def random(*shape):
     return torch.randn(shape, dtype=torch.float64, generator=draw)
 
@@ -164,7 +182,9 @@ for d_in, part, enabled, r, alpha, biased, lead in [
     bias = random(part * len(enabled)) if biased else None
     x, upstream = random(*lead, d_in), random(*lead, part * len(enabled))
     words = f"{sum(enabled)} of {len(enabled)} parts, rank {r}, float64"
-    found = at_the_start(weight, bias, r, alpha, enabled, 0.6, x, upstream)
+    found = at_the_start(weight, bias, r, alpha, enabled, 0.0, x, upstream)
+    dropped = at_the_start(weight, bias, r, alpha, enabled, 0.6, x, upstream)
+    check.close(found["output"], dropped["output"], f"dropout at the start: {words}")
     check.close(
         found["output"],
         F.linear(x, weight, bias),
@@ -189,6 +209,15 @@ for d_in, part, enabled, r, alpha, biased, lead in [
         "the factor that is zero must get a gradient at once, the other none yet",
     )
     check.close(any(zeros) and not all(zeros), True, "one factor zero, not both")
+    numbers = random(sum(enabled) * r * (d_in + part))
+    along, added = slopes_along_themselves(
+        weight, r, alpha, enabled, numbers, x, upstream
+    )
+    check.close(
+        along,
+        2 * added,
+        f"once both factors are away from zero, both must get their gradient: {words}",
+    )
     mask = torch.tensor([float(on) for on in enabled]).double()
     want = alpha * mask.repeat_interleave(part)[:, None].expand(-1, d_in)
     check.close(
@@ -234,7 +263,8 @@ def merged_and_back(weight, bias, r, alpha, enabled, dropout, numbers, x):
         seen.append((base.weight.detach().clone(), layer(x).detach()))
     layer.merge()
     training = layer.train()(x).detach()
-    return seen, training
+    trained = sum(p.numel() for p in layer.parameters() if p.requires_grad)
+    return seen, training, trained
 
 
 @check.probe
@@ -251,11 +281,13 @@ def in_training(weight, r, alpha, enabled, dropout, numbers, x):
                 start += p.numel()
         rows = x.expand(4000, -1)
         added = layer.train()(rows) - rows @ weight.T
-        return added.mean(0), added.std(0), layer.eval()(x) - x @ weight.T
+        nothing = (added.abs() < 1e-9).to(added.dtype).mean(0)
+        whole = layer.eval()(x) - x @ weight.T
+        return added.mean(0), added.std(0), nothing, whole
 
 
 ones = torch.ones(8)
-seen, _ = merged_and_back(
+seen, _, _ = merged_and_back(
     torch.zeros(2, 2), torch.zeros(2), 2, 4.0, [True], 0.0, ones, torch.eye(2)
 )
 check.close(
@@ -282,7 +314,9 @@ for d_in, part, enabled, r in [
     count = sum(enabled) * r * (d_in + part)
     numbers = torch.randn(count, dtype=torch.float64, generator=draw)
     words = f"{sum(enabled)} of {len(enabled)} parts, rank {r}"
-    seen, training = merged_and_back(weight, bias, r, 3.0, enabled, 0.5, numbers, x)
+    seen, training, trained = merged_and_back(
+        weight, bias, r, 3.0, enabled, 0.5, numbers, x
+    )
     output = seen[0][1]
     check.close(seen[0][0], weight, f"the weight is untouched until merged: {words}")
     for step, (_, y) in enumerate(seen):
@@ -297,6 +331,7 @@ for d_in, part, enabled, r in [
     for step in (3, 4):
         check.close(seen[step][0], weight, f"unmerged, once or twice: {words}")
     check.close(training, output, "merged, there is no dropout left in training")
+    check.close(trained, count, "merging must not make base's weight trainable")
     for i, on in enumerate(enabled):
         values = torch.linalg.svdvals(added[part * i : part * (i + 1)])
         check.close(
@@ -310,7 +345,7 @@ for d_in, part, enabled, r in [
         min(sum(enabled) * r, rows, d_in),
         f"each part must have factors of its own, both of them: {words}",
     )
-    mean, deviation, want = in_training(
+    mean, deviation, nothing, want = in_training(
         weight, r, 3.0, enabled, 0.4, numbers.abs(), x[0, :1].abs() + 1
     )
     off = (mean - want[0]).abs() / (deviation + 1e-9) * 4000**0.5
@@ -325,6 +360,11 @@ for d_in, part, enabled, r in [
         deviation > 1e-6,
         lively,
         "in training the update, and nothing else, must feel the dropout",
+    )
+    check.close(
+        nothing < 0.15,
+        lively,
+        "the dropout belongs before both factors: behind one, whole outputs vanish",
     )
 ### END HIDDEN TESTS
 
