@@ -49,14 +49,11 @@ def saved_activation_bytes(
 
     with saved_tensors_hooks(pack, lambda box: box.tensor):
         result = fn()
-    storages = {s.data_ptr(): s.nbytes() for s in map(_storage, kept)}
+    storages = [box.tensor.untyped_storage() for box in kept]
     del result  # not before: its graph holds what is counted
     free = {tensor.untyped_storage().data_ptr() for tensor in held}
-    return sum(size for where, size in storages.items() if where not in free)
-
-
-def _storage(box: _Kept) -> torch.UntypedStorage:
-    return box.tensor.untyped_storage()
+    sizes = {storage.data_ptr(): storage.nbytes() for storage in storages}
+    return sum(size for where, size in sizes.items() if where not in free)
 
 
 def flops(fn: Callable[[], Float[Tensor, ""]]) -> tuple[int, int]:

@@ -138,7 +138,7 @@ for sizes in [
     data = drawn(*sizes)
     words = f"random ladder, {sizes[4]} layers, rungs after some of them"
     want = expected(*data)
-    check.close(run(*data), want, words, rtol=1e-6, atol=1e-6)
+    check.close(run(*data), want, words, rtol=1e-10, atol=1e-10)
     single = [
         [t.float() for t in part] if isinstance(part, list) else part.float()
         for part in data
@@ -273,8 +273,8 @@ for batch, n, d, s, depth, rungs in [
         ours,
         list(torch.autograd.grad(value, trained)),
         "gradients of down, blocks, alpha and up, random ladder",
-        rtol=1e-6,
-        atol=1e-6,
+        rtol=1e-9,
+        atol=1e-9,
     )
     check.close(
         elsewhere,
@@ -393,6 +393,10 @@ def bill_of_more(names, frozen, width, rows, double):
         def forward(self, h):
             return h.sin()
 
+    class Sorted(nn.Module):
+        def forward(self, h):
+            return h.sort(-1).values
+
     class Piece(nn.Module):
         def forward(self, h):
             return h.exp().narrow(0, 0, 1)
@@ -408,6 +412,7 @@ def bill_of_more(names, frozen, width, rows, double):
         "batch norm": lambda: nn.BatchNorm1d(width),
         "widened": Widened,
         "sine": Sine,
+        "sorted": Sorted,
         "piece": Piece,
     }
     layers = [made[name]() for name in names]
@@ -448,6 +453,8 @@ def foretold(names, frozen, width, rows, size):
             cost = own_input
         elif name in ("softmax", "tanh") and graph:
             cost, next_free = whole, True
+        elif name == "sorted" and graph:
+            cost = shape[0] * shape[1] * 8  # the places, 8 bytes each
         elif name == "piece":
             cost, next_free = (whole if graph else 0), graph
             shape = (1, width)
@@ -467,6 +474,7 @@ for names, frozen in [
     (["linear", "batch norm", "linear"], []),
     (["linear", "batch norm", "softmax", "linear"], [1]),
     (["linear", "piece", "linear", "tanh"], []),
+    (["linear", "sorted", "linear", "tanh"], []),
     (["linear", "linear", "tanh"], [0, 1]),
     (["linear", "norm"], [0]),
 ]:
