@@ -228,8 +228,8 @@ kinds = ("eps", "x0", "v", "score")
 def said(source, target):
     try:
         convert_prediction(torch.ones(2), torch.ones(2), 0.5, source, target)
-    except Exception as error:
-        return type(error).__name__
+    except Exception as problem:
+        return type(problem).__name__
     return "nothing"
 
 
@@ -373,8 +373,8 @@ from lib.diffusion_to_edm import ddpm_ddim as reference
 def said(spacing):
     try:
         plan_steps(1000, 10, spacing)
-    except Exception as error:
-        return type(error).__name__
+    except Exception as problem:
+        return type(problem).__name__
     return "nothing"
 
 
