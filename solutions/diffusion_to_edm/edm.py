@@ -407,7 +407,7 @@ draw = check.generator("to_denoiser")
 
 @check.probe
 def arguments_after(kind, x_t, out, level):
-    to_denoiser(kind, x_t, out, level)
+    to_denoiser(*(kind, x_t, out, level))
     return x_t, out, level
 
 
@@ -537,7 +537,7 @@ draw = check.generator("ddim_in_sigma")
 
 @check.probe
 def arguments_after(x, eps, abar_t, abar_s):
-    ddim_in_sigma(x, eps, abar_t, abar_s)
+    ddim_in_sigma(*(x, eps, abar_t, abar_s))
     return x, eps, abar_t, abar_s
 
 

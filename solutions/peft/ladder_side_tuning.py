@@ -254,9 +254,8 @@ for batch, n, d, s, depth, rungs in [
     blocks = [normal(s, s) for _ in rungs]
     alpha, up = 0.1 * normal(len(rungs)), normal(d, s)
     x, weight = normal(batch, n, d), normal(batch, n, d)
-    ours, elsewhere, leaves = gradients(
-        layers, rungs, down, alpha, blocks, up, x, weight
-    )
+    given = (layers, rungs, down, alpha, blocks, up, x, weight)
+    own, elsewhere, leaves = gradients(*given)
     trained = [t.clone().requires_grad_() for t in [*down, *blocks, alpha, up]]
     count = len(down)
     value = loss_of(
@@ -270,7 +269,7 @@ for batch, n, d, s, depth, rungs in [
         weight,
     )
     check.close(
-        ours,
+        own,
         list(torch.autograd.grad(value, trained)),
         "gradients of down, blocks, alpha and up, random ladder",
         rtol=1e-9,
@@ -295,7 +294,7 @@ for batch, n, d, s, depth, rungs in [
         ]
     )
     check.close(
-        ours[-2],
+        own[-2],
         slope / 2e-6,
         "the gradient of alpha must be the slope of the loss, by finite differences",
         rtol=1e-4,

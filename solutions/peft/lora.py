@@ -156,12 +156,12 @@ def slopes_along_themselves(weight, r, alpha, enabled, numbers, x, upstream):
     """Sum of parameter times gradient, and what the update adds, times upstream."""
     base = nn.Linear(weight.shape[1], weight.shape[0], False)
     base.weight = nn.Parameter(weight.clone())
-    layer = FusedLoRA(base, r, alpha, enabled)
-    start, trained = 0, [p for p in layer.parameters() if p.requires_grad]
+    tried = FusedLoRA(base, r, alpha, enabled)
+    start, trained = 0, [p for p in tried.parameters() if p.requires_grad]
     for p in trained:
         p.data.copy_(numbers[start : start + p.numel()].view(p.shape))
         start += p.numel()
-    output = layer(x)
+    output = tried(x)
     (output * upstream).sum().backward()
     along = sum((p * p.grad).sum() for p in trained if p.grad is not None)
     added = ((output - x @ weight.T) * upstream).sum()
