@@ -132,7 +132,7 @@ def test_merging_changes_no_output_and_unmerging_restores_the_weight(kind, bias)
 def test_dropout_acts_on_the_update_only():
     made, x = moved(dropout=0.5), torch.ones(2000, 7, dtype=torch.float64)
     made.B.data.zero_()
-    assert torch.equal(made(x), made.base(x))
+    torch.testing.assert_close(made(x), made.base(x))
     made = moved(dropout=0.5)
     torch.manual_seed(0)
     got = made(x)
@@ -150,7 +150,7 @@ def test_a_rank_that_makes_no_sense_is_refused(plain_errors):
 def test_a_quantised_base_cannot_be_merged(plain_errors):
     made = lora.LoRALinear(NF4Linear(nn.Linear(16, 8)), 2, 4.0, seeded(0))
     x = torch.randn(3, 16, generator=seeded(1))
-    assert torch.equal(made(x), made.base(x))
+    torch.testing.assert_close(made(x), made.base(x))
     with pytest.raises(ValueError, match=r"must be an nn\.Linear to merge, got NF4"):
         made.merge()
 
