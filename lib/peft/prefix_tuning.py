@@ -271,15 +271,10 @@ def _turned(size: vit.Size, method: str, change: Change) -> dict[str, Tensor]:
     return vit.tune(copies, vit.turned(), size, RATES[method])
 
 
-def turned_prefix_of(size: vit.Size, tokens: int) -> dict[str, Tensor]:
-    """A prefix of so many tokens in each layer, trained directly, and the head."""
-    shape = size.layers, tokens, size.heads, size.width // size.heads
-    return _turned(size, "prefix", lambda model, g: Prefixed(model, Prefix(*shape, g)))
-
-
 def turned_prefix(size: vit.Size) -> dict[str, Tensor]:
     """A prefix of eight tokens in each layer, trained directly, and the head."""
-    return turned_prefix_of(size, PREFIX)
+    shape = size.layers, PREFIX, size.heads, size.width // size.heads
+    return _turned(size, "prefix", lambda model, g: Prefixed(model, Prefix(*shape, g)))
 
 
 def turned_prefix_mlp(size: vit.Size) -> dict[str, Tensor]:

@@ -359,7 +359,6 @@ def kept_apart(monkeypatch, tmp_path):
         (pt.turned_prefix, 8 * 2 * 2 * 8),
         (pt.turned_prefix_mlp, 8 * 8 + 9 * 64 + 65 * 32),
         (pt.turned_prompt, 32 * 8),
-        (lambda size: pt.turned_prefix_of(size, 3), 3 * 2 * 2 * 8),
     ],
 )
 def test_a_row_trains_its_own_numbers_and_the_head(row, own):
