@@ -16,13 +16,14 @@ from numpy.typing import ArrayLike
 from lib import figures
 
 Cell = SupportsIndex | Sequence[SupportsIndex]
+Row = np.ndarray | Sequence[float]
 
 # Steps in the picture, x to the right and y down.
 MOVES = ((0, -1), (1, 0), (0, 1), (-1, 0))
 
 # In widths of a cell. The number stands in the upper part of a cell, its arrows in the
 # lower one: around a point so far below the middle, and no longer than `REACH`.
-NUMBER, ARROWS, REACH = -0.29, 0.13, 0.27
+NUMBER, ARROWS, REACH = -0.31, 0.13, 0.27
 STRENGTH = 0.2  # of the colour at ±limit: text in the ink keeps a contrast of 3
 
 
@@ -160,7 +161,7 @@ def _font_size(axis: Axes, shape: tuple[int, int], letters: int) -> float:
     """In points: as the style has it, or less where cells are small."""
     box = axis.get_window_extent()
     cell = min(box.width / shape[1], box.height / shape[0]) * 72 / axis.figure.dpi
-    return min(10.0, 0.26 * cell, 0.85 * cell / (0.65 * max(letters, 1)))
+    return min(10.0, 0.25 * cell, 0.85 * cell / (0.65 * max(letters, 1)))
 
 
 def _cell(axis: Axes, cell: tuple[int, int], forbidden: bool, target: bool) -> None:
@@ -179,7 +180,7 @@ def _cell(axis: Axes, cell: tuple[int, int], forbidden: bool, target: bool) -> N
         axis.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **style))
 
 
-def _draw_policy(axis: Axes, centre: tuple[float, float], row: np.ndarray) -> None:
+def _draw_policy(axis: Axes, centre: tuple[float, float], row: Row) -> None:
     """One state's arrows, and the circle that means stay."""
     arrows, radius = marks(row)
     if radius:
@@ -189,8 +190,8 @@ def _draw_policy(axis: Axes, centre: tuple[float, float], row: np.ndarray) -> No
         axis.add_patch(Polygon(corners + centre, color=figures.INK, linewidth=0))
 
 
-def marks(row: np.ndarray) -> tuple[list[np.ndarray], float]:
-    """Corners (7, 2) of the arrows of one state, and the radius of its circle, or 0.
+def marks(row: Row) -> tuple[list[np.ndarray], float]:
+    """Corners (7, 2) of each arrow of one state, and the radius of its circle, or 0.
 
     row: chances of up, right, down, left and perhaps stay. The unit is the width of a
     cell, y points down, and the arrows begin at the origin or at the circle.

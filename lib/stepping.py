@@ -7,6 +7,7 @@ frame stands instead, and a sentence says which.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -178,8 +179,9 @@ def _packed(
     """
     packed, before = [], None
     for frame in frames:
-        values = [_rounded(value, digits) for value in frame.values]
-        arrows = [looks.setdefault(_look(row), len(looks)) for row in frame.policy]
+        values = _rounded(frame.values, digits)
+        shapes = [_look(tuple(row)) for row in frame.policy.tolist()]
+        arrows = [looks.setdefault(shape, len(looks)) for shape in shapes]
         path = frame.path
         old = before or ([None] * len(values), [0] * len(values), [], frame)
         kept = _shared(old[2], path)
@@ -207,15 +209,14 @@ def _shared(one: list[int], other: list[int]) -> int:
     return next((k for k, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
-def _rounded(value: float, digits: int) -> float | None:
-    """As it is shown, `1` for 1.0 and 0 without a sign; None for NaN."""
-    if np.isnan(value):
-        return None
-    shown = float(f"{value:.{digits}f}")
-    return int(shown) if shown.is_integer() else shown
+def _rounded(values: np.ndarray, digits: int) -> list[float | None]:
+    """As they are shown, `1` for 1.0 and 0 without a sign; None for NaN."""
+    shown = [float(f"{value:.{digits}f}") for value in values.tolist()]
+    return [None if np.isnan(v) else int(v) if v.is_integer() else v for v in shown]
 
 
-def _look(row: np.ndarray) -> str:
+@functools.cache
+def _look(row: tuple[float, ...]) -> str:
     """Arrows and circle of one state as an SVG path, in widths of a cell."""
     arrows, radius = grids.marks(row)
     parts = []

@@ -54,7 +54,7 @@
   }
 
   const forbid = (cell) => shape(cell, "forbidden", HATCH);
-  const aim = (cell) => shape(cell, "target", frame(0.04) + frame(0.1));
+  const aim = (cell) => shape(cell, "target", frame(0.03) + frame(0.085));
   const mark = (cell) => shape(cell, "marked", frame(0.05));
 
   function ring(cell, { layout, colours }) {
