@@ -255,7 +255,8 @@ def _picture(
     )
     centres = [(s % columns, s // columns + grids.ARROWS) for s in frame.path]
     if len(centres) > 1:
-        style = {"color": figures.COLOURS["purple"], "alpha": 0.7, "zorder": 0.5}
+        style = {"color": figures.COLOURS["purple"], "linewidth": 1.2}
+        style |= {"alpha": 0.5, "zorder": 0.5}  # below the numbers
         axis.plot(*zip(*centres), **style)
     if frame.at is not None:
         centre = (frame.at % columns, frame.at // columns + grids.ARROWS)
