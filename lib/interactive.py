@@ -308,7 +308,7 @@ def page(kind: str, picture: bytes, alt: str, shown: str, inlined: str) -> Explo
     text = (
         f'<figure class="{kind}">\n'
         f'<img alt="{html.escape(alt)}" src="{source}">\n'
-        f"<figcaption>Shown: {html.escape(shown)}</figcaption>\n"
+        f"<figcaption>Shown: {html.escape(shown, quote=False)}</figcaption>\n"
         f'<script type="application/json">{inlined}</script>\n'
         "</figure>"
     )

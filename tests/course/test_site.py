@@ -395,7 +395,7 @@ from lib.shared import double
 def frames(sign):
     values, made = [0.0, 0.0, 0.0, float("nan")], []
     for k in range(4):
-        actions, been = [0, 1, 2, 4], range(k + 1)
+        actions, been = [0, 1, 2, 4], [[0], [0, 1], [0, 1, 2], [0, 3]][k]
         frame = stepping.Frame(values, f"{sign}<{k}.", actions, at=k, path=been)
         made.append(frame)
         values[k] = sign * double(k + 1) / 8
@@ -407,7 +407,8 @@ stepping.stepper(runs, (2, 2), alt="Four < cells.", forbidden=[2], target=[3])
 """
 
 # Goes through a run and back, changes the run, jumps; then plays, and looks meanwhile
-# and afterwards. A frame is written down as values:sentence:cells marked:agent's place.
+# and afterwards. A frame is written down as values:sentence:cells
+# marked:place of the agent:number of places on its path.
 FOLLOW = """<script>
 addEventListener("load", () => {
   const seen = document.body.dataset;
@@ -421,7 +422,9 @@ addEventListener("load", () => {
     const marks = cells.flatMap((cell, s) => (marked(cell) ? s : []));
     const values = all(".stepper-grid text").map(node => node.textContent);
     const says = figure.querySelector("p").textContent;
-    return [values.join(), says, marks.join(), agent].join(":");
+    const line = figure.querySelector(".stepper-grid .stepper-path");
+    const been = line ? line.getAttribute("d").split("L").length : 1;
+    return [values.join(), says, marks.join(), agent, been].join(":");
   };
   const after = (name) => (press(name), look());
   const tell = (frames) => frames.join(" ");
@@ -470,7 +473,8 @@ def test_a_run_is_stepped_through_as_lib_computed_it(book, browser):
         values = [sign * double(s + 1) / 8 if s < k else 0 for s in range(3)]
         shown = [f"{value:.2f}".replace("-", "−") for value in values]
         mark = k - 1 if k else ""
-        return f"{','.join(shown)},:{sign}&lt;{k}.:{mark}:{k}"
+        been = [1, 2, 3, 2][k]
+        return f"{','.join(shown)},:{sign}&lt;{k}.:{mark}:{k}:{been}"
 
     rising, falling = ([frame(sign, k) for k in range(4)] for sign in (1, -1))
     assert seen["forth"] == [*rising, rising[3]], "and no further than the end"
