@@ -350,14 +350,18 @@ addEventListener("load", () => {
 </script>"""
 
 
-@pytest.fixture
-def moving(book) -> Book:
-    """The small book with a figure that has sliders in its second chapter."""
-    for module in ("figures", "interactive"):
+def with_figure(book: Book, source: str, *modules: str) -> Book:
+    """The small book with one more cell in its second chapter."""
+    for module in ("figures", "interactive", *modules):
         shutil.copy(root() / "lib" / f"{module}.py", book.folder / "lib")
-    cell = f"```{{code-cell}}\n{EXPLORER}```\n\n"
+    cell = f"```{{code-cell}}\n{source}```\n\n"
     book.edit("book/part/second.md", "The value is", cell + "The value is")
     return book
+
+
+@pytest.fixture
+def moving(book) -> Book:
+    return with_figure(book, EXPLORER)
 
 
 def test_a_figure_with_sliders_shows_what_lib_computed(moving, browser):
@@ -382,3 +386,108 @@ def test_a_figure_with_sliders_needs_a_text_alternative(moving):
     process = moving.build()
     assert process.returncode == 1
     assert "alt must say what the figure shows" in process.stderr
+
+
+STEPPER = """from lib import stepping
+from lib.shared import double
+
+
+def frames(sign):
+    values, made = [0.0, 0.0, 0.0, float("nan")], []
+    for k in range(4):
+        actions, been = [0, 1, 2, 4], [[0], [0, 1], [0, 1, 2], [0, 3]][k]
+        frame = stepping.Frame(values, f"{sign}<{k}.", actions, at=k, path=been)
+        made.append(frame)
+        values[k] = sign * double(k + 1) / 8
+    return made
+
+
+runs = {"rising": frames(1), "falling": frames(-1)}
+stepping.stepper(runs, (2, 2), alt="Four < cells.", forbidden=[2], target=[3])
+"""
+
+# Goes through a run and back, changes the run, jumps; then plays, and looks meanwhile
+# and afterwards. A frame is written down as values:sentence:cells
+# marked:place of the agent:number of places on its path.
+FOLLOW = """<script>
+addEventListener("load", () => {
+  const seen = document.body.dataset;
+  const figure = document.querySelector("figure.stepper");
+  const all = (what) => [...figure.querySelectorAll(what)];
+  const press = (name) => all("button").find(node => node.textContent === name).click();
+  const look = () => {
+    const cells = all(".stepper-grid g:has(.stepper-policy)");
+    const agent = cells.findIndex(cell => cell.querySelector(".stepper-agent"));
+    const marked = (cell) => cell.querySelector(".stepper-marked");
+    const marks = cells.flatMap((cell, s) => (marked(cell) ? s : []));
+    const values = all(".stepper-grid text").map(node => node.textContent);
+    const says = figure.querySelector("p").textContent;
+    const line = figure.querySelector(".stepper-grid .stepper-path");
+    const been = line ? line.getAttribute("d").split("L").length : 1;
+    return [values.join(), says, marks.join(), agent, been].join(":");
+  };
+  const after = (name) => (press(name), look());
+  const tell = (frames) => frames.join(" ");
+  const step = all("button").find(node => node.textContent === "step");
+  step.focus();
+  const first = look();
+  const forth = [1, 2, 3, 4].map(() => after("step"));
+  seen.forth = tell([first, ...forth]);
+  seen.focus = document.activeElement.textContent;
+  seen.off = step.getAttribute("aria-disabled");
+  seen.back = tell([after("back"), after("back")]);
+  all("input[type=radio]")[1].click();
+  seen.run = look();
+  seen.jumps = tell([after("last"), after("first"), after("back")]);
+  const slider = figure.querySelector("input[type=range]");
+  slider.value = 2;
+  slider.dispatchEvent(new Event("input"));
+  seen.slid = look();
+  seen.heard = slider.getAttribute("aria-valuetext");
+  seen.tabs = all("button, input").map(node => node.tabIndex).join("");
+  seen.alt = figure.querySelector("svg").getAttribute("aria-label");
+  const width = (node) => node.getBoundingClientRect().width;
+  seen.hidden = all("img, figcaption").map(width).join();
+  press("first");
+  press("play");
+  const live = () => figure.querySelector("p").getAttribute("aria-live");
+  seen.playing = live();
+  setTimeout(() => (seen.played = `${look()} ${live()}`), 3000);
+});
+</script>"""
+
+
+def test_a_run_is_stepped_through_as_lib_computed_it(book, browser):
+    with_figure(book, STEPPER, "grids", "stepping")
+    assert succeeded(book.build())
+    assert "step.js" in book.page("part/second")
+    assert "explore.js" not in book.page("part/second"), "loaded only where used"
+    assert "step.js" not in book.page("part/first"), "loaded only where used"
+    page = book.folder / "_build" / "html" / "book" / "part" / "second.html"
+    seen = browser(page, FOLLOW)
+    assert seen["refused"] == []
+
+    double = runpy.run_path(book.folder / "lib" / "shared.py")["double"]
+
+    def frame(sign, k):
+        values = [sign * double(s + 1) / 8 if s < k else 0 for s in range(3)]
+        shown = [f"{value:.2f}".replace("-", "−") for value in values]
+        mark = k - 1 if k else ""
+        been = [1, 2, 3, 2][k]
+        return f"{','.join(shown)},:{sign}&lt;{k}.:{mark}:{k}:{been}"
+
+    rising, falling = ([frame(sign, k) for k in range(4)] for sign in (1, -1))
+    assert seen["forth"] == [*rising, rising[3]], "and no further than the end"
+    assert (seen["focus"], seen["off"]) == (["step"], ["true"])
+    assert seen["back"] == [rising[2], rising[1]]
+    assert seen["run"] == [falling[1]]
+    assert seen["jumps"] == [falling[3], falling[0], falling[0]]
+    assert seen["slid"] == [falling[2]]
+    assert " ".join(seen["heard"]) == "2 of 3"
+    assert seen["tabs"] == ["0" * 8], "the keyboard reaches everything"
+    assert " ".join(seen["alt"]) == "Four &lt; cells."
+    assert seen["hidden"] == ["0,0"]
+    assert seen["playing"] == ["off"], "nothing is read aloud while it plays"
+    assert seen["played"] == [falling[3], "polite"]
+    executed = book.folder / "_build" / "executed" / "part" / "second.ipynb"
+    assert "image/svg+xml" in executed.read_text("utf-8"), "a notebook shows a picture"
