@@ -1,0 +1,74 @@
+"""What a piece of torch code allocates and how long it takes.
+
+For chapters, tests and exercises of this part: imports no lesson.
+"""
+
+import statistics
+import time
+import weakref
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+class Allocations(TorchDispatchMode):
+    """Records, while it is entered, the tensors that operations return.
+
+    `largest` is the most numbers that one of them has; `peak` the most bytes that were
+    alive at once, each storage once and none that was there before. Scratch memory
+    inside an operation is not seen, since no tensor of it comes out.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.largest = self.peak = self.alive = 0
+        self._seen: dict[int, int] = {}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: to say so to the compiler, torch would import it, for six seconds."""
+        return False
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001
+        for tensor in _tensors((args, kwargs)):
+            self._note(tensor, 0)
+        out = func(*args, **(kwargs or {}))
+        for tensor in _tensors(out):
+            self.largest = max(self.largest, tensor.numel())
+            self._note(tensor, tensor.untyped_storage().nbytes())
+        return out
+
+    def _note(self, tensor: Tensor, size: int) -> None:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in self._seen:
+            self._seen[storage._cdata] = size
+            self.alive += size
+            self.peak = max(self.peak, self.alive)
+            weakref.finalize(storage, self._gone, storage._cdata)
+
+    def _gone(self, key: int) -> None:
+        self.alive -= self._seen.pop(key)
+
+
+def _tensors(tree: object) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+def seconds(function: Callable[[], object], repeat: int = 5) -> float:
+    """The median time of `repeat` calls after one that is not counted, GPU included."""
+    taken = []
+    for _ in range(repeat + 1):
+        _wait()
+        start = time.perf_counter()
+        function()
+        _wait()
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken[1:])
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
