@@ -80,7 +80,7 @@ def _finite(m: Tensor) -> Tensor:
     return torch.where(m == -torch.inf, torch.zeros_like(m), m)
 
 
-def empty_stats(q: Float[Tensor, "*batch n d"], d_v: int) -> Stats:
+def empty_stats(q: Float[Tensor, "*rows d"], d_v: int) -> Stats:
     """The identity of `merge_stats` for the rows of q: no key seen, (−∞, 0, 0)."""
     m = q.new_full(q.shape[:-1], -torch.inf)
     return Stats(m, torch.zeros_like(m), q.new_zeros(*q.shape[:-1], d_v))
@@ -129,11 +129,14 @@ def online_softmax_stats(
     Raises:
         ValueError: block is below 1.
     """
-    stats = empty_stats(x, 0)
+    m = x.new_full(x.shape[:-1], -torch.inf)
+    l = torch.zeros_like(m)  # noqa: E741
     for columns in spans(x.shape[-1], block):
-        tile = x[..., columns]
-        stats = merge_stats(stats, tile_stats(tile, tile.new_zeros(tile.shape[-1], 0)))
-    return stats.m, stats.l
+        new = torch.maximum(m, x[..., columns].amax(-1))
+        added = (x[..., columns] - _finite(new)[..., None]).exp().sum(-1)
+        l = (m - _finite(new)).exp() * l + added  # noqa: E741
+        m = new
+    return m, l
 
 
 # Attention in tiles
@@ -202,15 +205,14 @@ def flash_attention(
         ValueError: a block is below 1.
     """
     tiles = _Tiles(q, k, block_q, block_k, causal, _scale(q, scale))
-    finished = []
+    o, lse = q.new_empty(*q.shape[:-1], v.shape[-1]), q.new_empty(q.shape[:-1])
     for rows in tiles.rows():
         stats = empty_stats(q[..., rows, :], v.shape[-1])
         for columns in tiles.columns(rows):
             tile = tile_stats(tiles.scores(rows, columns), v[..., columns, :])
             stats = merge_stats(stats, tile)
-        finished.append(finish(stats))
-    o, lse = zip(*finished)
-    return torch.cat(o, -2), torch.cat(lse, -1)
+        o[..., rows, :], lse[..., rows] = finish(stats)
+    return o, lse
 
 
 def flash_attention_backward(

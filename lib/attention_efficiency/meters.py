@@ -3,10 +3,13 @@
 For chapters, tests and exercises of this part: imports no lesson.
 """
 
+import contextlib
+import functools
 import statistics
 import time
 import weakref
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -72,3 +75,60 @@ def seconds(function: Callable[[], object], repeat: int = 5) -> float:
 def _wait() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
+
+
+class Size(NamedTuple):
+    """What the forms of an attention race on: one example, of some heads of width d."""
+
+    lengths: tuple[int, ...]
+    heads: int
+    d: int
+    dtype: torch.dtype
+    repeat: int
+
+
+CPU = Size((1024, 2048, 4096), heads=1, d=64, dtype=torch.float32, repeat=3)
+GPU = Size(
+    (1024, 2048, 4096, 8192, 16_384, 32_768),
+    heads=16,
+    d=64,
+    dtype=torch.float16,
+    repeat=10,
+)
+
+
+def race(
+    forms: dict[str, Callable[[Tensor, Tensor, Tensor], object]],
+    size: Size,
+    device: torch.device,
+) -> dict[tuple[str, int], tuple[float, int]]:
+    """(seconds, peak bytes) of each form at each length; none where memory ran out.
+
+    On a GPU the peak is that of the allocator, beyond q, k and v; on a CPU that of the
+    tensors that operations return, as in `Allocations`.
+    """
+    found = {}
+    for n in size.lengths:
+        draw = torch.Generator().manual_seed(n)
+        q, k, v = (
+            torch.randn(1, size.heads, n, size.d, generator=draw).to(device, size.dtype)
+            for _ in range(3)
+        )
+        for name, form in forms.items():
+            call = functools.partial(form, q, k, v)
+            with contextlib.suppress(torch.OutOfMemoryError):
+                found[name, n] = seconds(call, size.repeat), _peak(call, device)
+    return found
+
+
+@torch.no_grad()
+def _peak(call: Callable[[], object], device: torch.device) -> int:
+    if device.type != "cuda":
+        with Allocations() as seen:
+            call()
+        return seen.peak
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    call()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - before
