@@ -20,14 +20,15 @@ from torch.utils._pytree import tree_leaves
 class Allocations(TorchDispatchMode):
     """Records, while it is entered, the tensors that operations return.
 
-    `largest` is the most numbers that one of them has; `peak` the most bytes that were
-    alive at once, each storage once and none that was there before. Scratch memory
-    inside an operation is not seen, since no tensor of it comes out.
+    `largest` is the most numbers that one of them has, `total` the numbers of all;
+    `peak` is the most bytes that were alive at once, each storage once and none that
+    was there before. Scratch memory inside an operation is not seen, since no tensor
+    of it comes out.
     """
 
     def __init__(self):
         super().__init__()
-        self.largest = self.peak = self.alive = 0
+        self.largest = self.total = self.peak = self.alive = 0
         self._seen: dict[int, int] = {}
 
     @classmethod
@@ -41,6 +42,7 @@ class Allocations(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         for tensor in _tensors(out):
             self.largest = max(self.largest, tensor.numel())
+            self.total += tensor.numel()
             self._note(tensor, tensor.untyped_storage().nbytes())
         return out
 

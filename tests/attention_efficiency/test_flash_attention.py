@@ -236,13 +236,13 @@ def test_no_table_is_ever_held_forwards_or_backwards():
 def test_memory_grows_with_the_length_and_not_with_its_square():
     peaks = {}
     for name, attend in (("tiles", flash_attention), ("table", sdpa)):
-        for n in (256, 512):
+        for n in (128, 256):
             q, k, v = qkv(n, n, 8, 8)
             with meters.Allocations() as seen:
-                attend(q, k, v) if name == "table" else attend(q, k, v, 16, 16)
+                attend(q, k, v) if name == "table" else attend(q, k, v, 32, 32)
             peaks[name, n] = seen.peak
-    assert 3.5 < peaks["table", 512] / peaks["table", 256] < 4.1
-    assert 1.5 < peaks["tiles", 512] / peaks["tiles", 256] < 2.1
+    assert 3.5 < peaks["table", 256] / peaks["table", 128] < 4.1
+    assert 1.5 < peaks["tiles", 256] / peaks["tiles", 128] < 2.1
 
 
 def test_tiles_that_nobody_sees_are_left_out():
@@ -291,7 +291,7 @@ def test_the_backward_pass_knows_the_scale():
 
 
 def test_the_function_passes_gradcheck():
-    given = [x.requires_grad_() for x in qkv(5, 7, 3, 2, 2)]
+    given = [x.requires_grad_() for x in qkv(3, 4, 2, 2)]
     assert torch.autograd.gradcheck(
         lambda q, k, v: FlashAttention.apply(q, k, v, 2, True), given
     )
@@ -384,6 +384,7 @@ def test_a_meter_sees_the_largest_tensor_and_the_most_that_lived_at_once():
             y = x * 2  # 400 bytes, let go by the next
         z = y[:10] + 1
     assert seen.largest == 100
+    assert seen.total == 5 * 100 + 10 + 10
     assert seen.peak == 800
     assert seen.alive == 440
     del z
@@ -422,7 +423,7 @@ from lib.attention_efficiency.flash_attention import flash_attention
 from lib.attention_efficiency.triton_attention import triton_attention
 
 draw = torch.Generator().manual_seed(0)
-for n_q, n_k, d, d_v in ((40, 70, 20, 9), (70, 33, 16, 16), (1, 50, 64, 64)):
+for n_q, n_k, d, d_v in ((20, 40, 20, 9), (40, 17, 16, 16), (1, 30, 64, 64)):
     for causal, (dtype, near) in itertools.product(
         (False, True), ((torch.float32, 2e-6), (torch.float16, 2e-3))
     ):
@@ -491,11 +492,13 @@ def test_what_makes_no_sense_is_named():
         flash_attention(q, k, v, 0, 2)
     with pytest.raises(ValueError, match="block must be at least 1, got -1"):
         online_softmax_stats(q, -1)
-    with pytest.raises(ValueError, match="M must be at least d .* M=15, d=16"):
+    with pytest.raises(ValueError, match=r"M must be at least d .* M=15, d=16"):
         traffic.hbm_accesses("flash1", 10, 16, 15)
     with pytest.raises(ValueError, match="kind must be flash1 or flash2, got 'flash3'"):
         traffic.hbm_accesses("flash3", 10, 16, 15)
-    with pytest.raises(ValueError, match="q must be float16 or float32, got .*float64"):
+    with pytest.raises(
+        ValueError, match=r"q must be float16 or float32, got .*float64"
+    ):
         triton_attention.triton_attention(q, k, v)
-    with pytest.raises(ValueError, match="block_k must be a power of two .* got 24"):
+    with pytest.raises(ValueError, match=r"block_k must be a power of two .* got 24"):
         triton_attention.triton_attention(q.float(), k.float(), v.float(), block_k=24)
