@@ -89,7 +89,7 @@ class Size(NamedTuple):
     repeat: int
 
 
-CPU = Size((1024, 2048, 4096), heads=1, d=64, dtype=torch.float32, repeat=3)
+CPU = Size((256, 512, 1024, 2048, 4096), heads=1, d=64, dtype=torch.float32, repeat=3)
 GPU = Size(
     (1024, 2048, 4096, 8192, 16_384, 32_768),
     heads=16,

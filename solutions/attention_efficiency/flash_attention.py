@@ -481,13 +481,13 @@ for n_q, n_k, d, d_v, block, causal in (
         given,
         f"an argument was changed in place: {words}",
     )
-large, k, v = 60 * drawn(2, 8, 3), drawn(2, 8, 3), drawn(2, 8, 2)
+large, k, v = 600 * drawn(2, 8, 3), drawn(2, 8, 3), drawn(2, 8, 2)
 sent = drawn(2, 8, 2), drawn(2, 8)
 out, want = by_autograd(large, k, v, *sent, False)
 check.close(
     tiled_gradients(large, k, v, out, sent, 3, False),
     want,
-    "scores of a hundred: exponentiate the difference, not each of the two",
+    "scores of a thousand: exponentiate the difference, not each of the two",
 )
 ### END HIDDEN TESTS
 

@@ -6,7 +6,7 @@ def windowed_attention(q, k, v, window, block_q, block_k):
     n_q, n_k = q.shape[-2], k.shape[-2]
     shift = n_k - n_q
     m = q.new_full((*q.shape[:-1], 1), float("-inf"))
-    l = torch.zeros_like(m)
+    total = torch.zeros_like(m)
     acc = q.new_zeros(*q.shape[:-1], v.shape[-1])
     for s in range(0, n_k, block_k):
         t = min(s + block_k, n_k)
@@ -26,7 +26,7 @@ def windowed_attention(q, k, v, window, block_q, block_k):
             safe = torch.where(new.isinf(), 0.0, new)
             p = torch.exp(scores - safe)
             c = torch.exp(old - safe)
-            l[..., a:b, :] = c * l[..., a:b, :] + p.sum(-1, keepdim=True)
+            total[..., a:b, :] = c * total[..., a:b, :] + p.sum(-1, keepdim=True)
             acc[..., a:b, :] = c * acc[..., a:b, :] + p @ v[..., s:t, :]
             m[..., a:b, :] = new
-    return acc / torch.where(l > 0, l, 1.0)
+    return acc / torch.where(total > 0, total, 1.0)
