@@ -124,19 +124,19 @@ def online_softmax_stats(
 ) -> tuple[Float[Tensor, "*rows"], Float[Tensor, "*rows"]]:
     """The maximum of each row and its sum of exp(x - maximum), from one pass over x.
 
-    softmax(x) is exp(x - m) / l. Source: Milakov and Gimelshein 2018, algorithm 3.
+    softmax(x) is exp(x - m) / sum. Source: Milakov and Gimelshein 2018, algorithm 3.
 
     Raises:
         ValueError: block is below 1.
     """
     m = x.new_full(x.shape[:-1], -torch.inf)
-    l = torch.zeros_like(m)  # noqa: E741
+    total = torch.zeros_like(m)
     for columns in spans(x.shape[-1], block):
         new = torch.maximum(m, x[..., columns].amax(-1))
         added = (x[..., columns] - _finite(new)[..., None]).exp().sum(-1)
-        l = (m - _finite(new)).exp() * l + added  # noqa: E741
+        total = (m - _finite(new)).exp() * total + added
         m = new
-    return m, l
+    return m, total
 
 
 # Attention in tiles

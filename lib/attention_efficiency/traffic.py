@@ -130,9 +130,9 @@ def _keys_outside(memory: SlowMemory, block_q: int, block_k: int) -> None:
     for columns in spans(n, block_k):
         k, v = memory.read("k", columns), memory.read("v", columns)
         for rows in spans(n, block_q):
-            q, o, l, m = (memory.read(name, rows) for name in "qolm")  # noqa: E741
+            q, o, total, m = (memory.read(name, rows) for name in "qolm")
             tile = tile_stats(q @ k.T / d**0.5, v)
-            new = merge_stats(Stats(m, l, l[:, None] * o), tile)
+            new = merge_stats(Stats(m, total, total[:, None] * o), tile)
             memory.write("o", new.acc / new.l[:, None], rows)
             memory.write("l", new.l, rows)
             memory.write("m", new.m, rows)
