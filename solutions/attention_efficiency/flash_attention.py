@@ -122,6 +122,14 @@ check.close(
     merge_partial(three[0], merge_partial(three[1], three[2])),
     "merging three parts must not depend on which two come first",
 )
+low = [(o, lse - 9000.0) for o, lse in three[:2]]
+joined = merge_partial(three[0], three[1])
+check.close(
+    merge_partial(low[0], low[1]),
+    (joined[0], joined[1] - 9000.0),
+    "9,000 less for every score must leave the output alone and take 9,000 off the "
+    "log-sum-exp: only −∞ means that nothing was seen",
+)
 lonely = (drawn(6), torch.tensor(2.5, dtype=torch.float64))
 check.close(
     merge_partial(lonely, lonely),
