@@ -46,7 +46,7 @@ check.close(
     merge_partial(one, three),
     (torch.tensor([[2.0, 3.0]]), torch.tensor([4.0]).log()),
     "one key of score 0 on the left, of score ln 3 on the right: shares 1/4 and 3/4, "
-    "log-sum-exp ln 4. (4, 2) is the plain average; (8, 12) or (8/3, 4) was not divided",
+    "log-sum-exp ln 4. (4, 2) is the average; (8, 12) or (8/3, 4) was not divided",
 )
 nothing = (torch.zeros(1, 2), torch.tensor([-torch.inf]))
 check.close(
@@ -302,8 +302,9 @@ def held(q, k, v, window, block):
 largest, peak = held(*torch.ones(3, 64, 2).unbind(), 64, 4)
 if not largest <= 3 * 64 * 2:
     raise AssertionError(
-        f"64 queries and keys, tiles of 4 by 4: a tensor of {largest} numbers was made. "
-        "q, k and v have 128 each, a tile 16, a strip of scores 256, the table 4,096"
+        f"64 queries and keys, tiles of 4 by 4: a tensor of {largest} numbers was "
+        "made. q, k and v have 128 each, a tile 16, a strip of scores 256, the table "
+        "4,096"
     )
 ### BEGIN HIDDEN TESTS
 draw = check.generator("windowed_attention memory")
@@ -515,8 +516,9 @@ def held(q, block):
 largest, peak = held(torch.ones(64, 2), 4)
 if not largest <= 3 * 64 * 2:
     raise AssertionError(
-        f"64 queries and keys, tiles of 4 by 4: a tensor of {largest} numbers was made. "
-        "q, k and v have 128 each, a tile 16, a strip of scores 256, the table 4,096"
+        f"64 queries and keys, tiles of 4 by 4: a tensor of {largest} numbers was "
+        "made. q, k and v have 128 each, a tile 16, a strip of scores 256, the table "
+        "4,096"
     )
 ### BEGIN HIDDEN TESTS
 draw = check.generator("tiled_gradients memory")
