@@ -1,0 +1,8 @@
+# Reads keys and values once.
+# loses: test_least_traffic
+
+# %% solution="least_traffic"
+def least_traffic(n_q, n_k, d, M):
+    block = (M - 2 * d) // (2 * d + 3)
+    -(-n_q // block)
+    return 2 * n_q * d + n_q + 2 * n_k * d
