@@ -9,8 +9,6 @@
 # Four steps that the chapter derived and did not write down: the chunked form with a state that comes in and goes out; the fewest features for a given matrix of weights; another sparse pattern; and how many layers a pattern needs.
 
 # %%
-import math
-
 import torch
 
 from course import check
@@ -191,7 +189,7 @@ check.close(
 # %% test="attend_in_chunks" aspect="cost" points=1
 @check.probe
 def cost(n, m, d, chunk):
-    """How many operations a call takes, and the largest tensor that one of them made."""
+    """How many operations a call takes, and the largest tensor of any of them."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
     made = []
@@ -223,6 +221,8 @@ check.close(
     "for every token, are kept at once",
 )
 ### BEGIN HIDDEN TESTS
+import math
+
 for n, m, d, chunk in [(2048, 24, 24, 32), (1500, 32, 16, 64), (2000, 20, 30, 50)]:
     operations, largest = cost(n, m, d, chunk)
     turns = math.ceil(n / chunk)
@@ -282,6 +282,8 @@ check.close(
     "diag(12, 4, 3) has norm 13. One feature misses by 5, two by 3; 0.3 · 13 = 3.9",
 )
 ### BEGIN HIDDEN TESTS
+import math
+
 draw = check.generator("fewest_features")
 
 
@@ -415,8 +417,8 @@ check.close(
             [0, 0, 1, 1, 1, 1],
         ]
     ).bool(),
-    "two blocks of 3: places 3, 4, 5 see their own block up to themselves, and place 2, "
-    "the last of the first block",
+    "two blocks of 3: places 3, 4, 5 see their own block up to themselves, and place "
+    "2, the last of the first block",
 )
 ### BEGIN HIDDEN TESTS
 for n, block, last in [
@@ -494,6 +496,8 @@ check.close(
     layers_needed(torch.eye(3).bool()), -1, "tokens that see only themselves: never"
 )
 ### BEGIN HIDDEN TESTS
+import math
+
 draw = check.generator("layers_needed")
 
 
