@@ -80,7 +80,7 @@ class Size:
     learning_rate: float
 
 
-# Two sizes for `lib.runtime.pick`.
+# Two sizes for `lib.runtime.pick`: as many `pairs` and `features` in both.
 CPU = Size(
     symbols=64,
     pairs=(4, 8, 16, 32, 64),
@@ -91,7 +91,7 @@ CPU = Size(
 )
 GPU = Size(
     symbols=1024,
-    pairs=(16, 64, 256, 1024),
+    pairs=(16, 64, 256, 512, 1024),
     features=(32, 128, 512),
     steps=3000,
     batch=64,
