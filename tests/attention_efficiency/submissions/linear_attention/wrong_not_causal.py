@@ -1,0 +1,9 @@
+# Later keys of the block are seen.
+# loses: test_fixed_mask
+
+# %% solution="fixed_mask"
+def fixed_mask(n, block, last):
+    i, j = torch.arange(n)[:, None], torch.arange(n)[None, :]
+    one = i // block == j // block
+    other = j % block >= block - last
+    return one | (other & (j <= i))

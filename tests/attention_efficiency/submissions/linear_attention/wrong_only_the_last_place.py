@@ -1,0 +1,9 @@
+# One place of each block, whatever `last`.
+# loses: test_fixed_mask
+
+# %% solution="fixed_mask"
+def fixed_mask(n, block, last):
+    i, j = torch.arange(n)[:, None], torch.arange(n)[None, :]
+    one = i // block == j // block
+    other = j % block == block - 1
+    return (j <= i) & (one | other)

@@ -1,0 +1,9 @@
+# Summaries of the block before only.
+# loses: test_fixed_mask
+
+# %% solution="fixed_mask"
+def fixed_mask(n, block, last):
+    i, j = torch.arange(n)[:, None], torch.arange(n)[None, :]
+    one = i // block == j // block
+    other = (j % block >= block - last) & (i // block - j // block == 1)
+    return (j <= i) & (one | other)
