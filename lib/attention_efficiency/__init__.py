@@ -1,0 +1,1 @@
+"""Attention efficiency: the same attention with less traffic, and cheaper ones."""
