@@ -45,7 +45,7 @@ def orthogonal_gaussian(
     LAPACK; multiplied by those of R's diagonal they are random again. Code released
     with the paper leaves the signs as they are, and its rows have a mean.
 
-    Source: Choromanski et al. 2021, section 2.4; Mezzadri 2007, section 5.
+    Source: Choromanski et al. 2021, section 2.4; Mezzadri 2007 for the signs.
 
     Raises:
         ValueError: m or d is below 1.
@@ -131,7 +131,7 @@ def relative_variance(
     With m independent draws it is an m-th of this, and times exp(2 q . k) it is the
     variance of the estimate itself, as the paper gives it.
 
-    Source: Choromanski et al. 2021, lemma 2 and theorem 1, there not divided by the
+    Source: Choromanski et al. 2021, lemma 2, there not divided by the squared
     kernel. Raises ValueError for another kind.
     """
     _check_kind(kind)
