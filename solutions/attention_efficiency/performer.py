@@ -546,7 +546,7 @@ for kind in ("positive", "hyperbolic", "trigonometric"):
     near, error = normal(30, 4) / 2e5, 1e-12 if kind == "positive" else 1e-15
     other = -2 * near.roll(1, 0)
     check.close(
-        draws_needed(kind, near, other, error) * error**2,
+        draws_needed(kind, near, other, error).double() * error**2,
         reference.relative_variance(kind, near, other),
         f"{kind}, vectors of length 0.00001: the difference from 1 has lost its digits",
         rtol=1e-4,
