@@ -446,13 +446,32 @@ check.close(
     rtol=0,
     atol=0.08,
 )
-q, k, v, W = 60 * normal(5, 4), 60 * normal(5, 4), normal(5, 2), normal(7, 4)
+for q, k, words in (
+    (60 * normal(5, 4), normal(6, 4), "queries of length about 100"),
+    (normal(5, 4), 60 * normal(6, 4), "keys of length about 100"),
+):
+    v, W = normal(6, 2), normal(7, 4)
+    got = favor_attention(q.float(), k.float(), v.float(), W.float(), False)
+    within = (got <= v.max() + 0.01) & (got >= v.min() - 0.01)
+    check.close(
+        bool((got.isfinite() & within).all()),
+        True,
+        f"{words}, float32: a weighted mean of the values, or an overflow, or 0 / 0?",
+    )
+q, k, v, W = normal(2, 6, 4), normal(2, 6, 4), normal(2, 6, 2), normal(7, 4)
+k[1] *= 60
 got = favor_attention(q.float(), k.float(), v.float(), W.float(), False)
 check.close(
-    bool((got.isfinite() & (got <= v.max() + 0.01) & (got >= v.min() - 0.01)).all()),
+    bool(got.isfinite().all()),
     True,
-    "queries and keys of length about 100, float32: a weighted mean of the values, or "
-    "an overflow, or 0 / 0?",
+    "one head of short and one of long keys: 0 / 0 in one of them",
+)
+check.close(
+    got[0],
+    favor_attention(q[0], k[0], v[0], W, False).float(),
+    "one head of short and one of long keys: the first must come out as it does alone",
+    rtol=1e-3,
+    atol=1e-3,
 )
 long = (normal(700, 4), normal(700, 4), normal(700, 3), normal(8, 4))
 for causal in (False, True):
@@ -543,12 +562,13 @@ for kind in ("positive", "hyperbolic", "trigonometric"):
                 exact.ceil().clamp(min=1).to(torch.int64),
                 f"{kind}, random vectors of shape {shape}, error {error}: another number",
             )
-    near, error = normal(30, 4) / 2e5, 1e-12 if kind == "positive" else 1e-15
+    tiny, error = (2e-9, 1e-15) if kind == "positive" else (5e-6, 1e-15)
+    near = tiny * normal(30, 4)
     other = -2 * near.roll(1, 0)
     check.close(
         draws_needed(kind, near, other, error).double() * error**2,
         reference.relative_variance(kind, near, other),
-        f"{kind}, vectors of length 0.00001: the difference from 1 has lost its digits",
+        f"{kind}, tiny vectors: the difference from 1 has lost its digits",
         rtol=1e-4,
         atol=0,
     )
