@@ -1,0 +1,9 @@
+# q + k for every kind.
+# loses: test_draws_needed
+
+# %% solution="draws_needed"
+def draws_needed(kind, q, k, error):
+    z = q + k
+    s = (z * z).sum(-1)
+    single = torch.expm1(s) if kind == "positive" else 2 * torch.sinh(s / 2).square()
+    return torch.ceil(single / error**2).clamp(min=1).long()

@@ -1,0 +1,9 @@
+# cosh minus one as it stands.
+# loses: test_draws_needed
+
+# %% solution="draws_needed"
+def draws_needed(kind, q, k, error):
+    z = q - k if kind == "trigonometric" else q + k
+    s = (z * z).sum(-1)
+    single = torch.expm1(s) if kind == "positive" else s.cosh() - 1
+    return torch.ceil(single / error**2).clamp(min=1).long()

@@ -1,0 +1,9 @@
+# Counts features, two to a draw.
+# loses: test_draws_needed
+
+# %% solution="draws_needed"
+def draws_needed(kind, q, k, error):
+    z = q - k if kind == "trigonometric" else q + k
+    s = (z * z).sum(-1)
+    single = torch.expm1(s) if kind == "positive" else 4 * torch.sinh(s / 2).square()
+    return torch.ceil(single / error**2).clamp(min=1).long()

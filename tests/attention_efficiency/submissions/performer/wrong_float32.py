@@ -1,0 +1,12 @@
+# float32.
+# loses: test_orthogonal_rows
+
+# %% solution="orthogonal_rows"
+def orthogonal_rows(m, d, generator):
+    rows = []
+    while len(rows) * d < m:
+        noise = torch.randn(2, d, d, dtype=torch.float32, generator=generator)
+        Q, R = torch.linalg.qr(noise[0])
+        directions = (Q * R.diag().sign()).T
+        rows.append(directions * noise[1].square().sum(1, keepdim=True).sqrt())
+    return torch.cat(rows)[:m]

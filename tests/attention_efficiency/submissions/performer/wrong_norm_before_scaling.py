@@ -1,0 +1,11 @@
+# The squared length of x instead of that of the scaled x.
+# loses: test_softmax_features
+
+# %% solution="softmax_features"
+def softmax_features(x, W, is_query, stabilize):
+    scaled = x / x.shape[-1] ** 0.25
+    exponent = scaled @ W.T - x.square().sum(-1, keepdim=True) / 2
+    if stabilize:
+        axes = (-1,) if is_query else (-2, -1)
+        exponent = exponent - exponent.amax(axes, keepdim=True)
+    return exponent.exp() / len(W) ** 0.5

@@ -1,0 +1,17 @@
+# One maximum for the keys of all heads: those of long vectors vanish.
+# loses: test_favor_attention
+
+# %% solution="favor_attention"
+def favor_attention(q, k, v, W, causal):
+    def exponent(x):
+        x = x / x.shape[-1] ** 0.25
+        return x @ W.T - x.square().sum(-1, keepdim=True) / 2
+
+    a, b = exponent(q), exponent(k)
+    a = (a - a.amax(-1, keepdim=True)).exp()
+    b = (b - b.max()).exp()
+    if causal:
+        state = (b[..., :, None] * v[..., None, :]).cumsum(-3)
+        total = b.cumsum(-2)
+        return (a[..., None, :] @ state)[..., 0, :] / (a * total).sum(-1, keepdim=True)
+    return a @ (b.mT @ v) / (a @ b.sum(-2)[..., None])
