@@ -291,13 +291,13 @@ q, counts, policy = exploring_starts_round(
 check.close(
     counts,
     np.array([[4, 1], [0, 1]]),
-    "one episode meets the pairs (0, 0), (0, 1), (0, 0) again, and (1, 1). 5 counts the "
+    "one episode meets the pairs (0, 0), (0, 1), (0, 0) again and (1, 1). 5 counts the "
     "second visit to a pair; 0 at (0, 1) takes first visits to states, not to pairs",
 )
 check.close(
     q,
     np.array([[3.0, 4.0], [5.0, 1.0]]),
-    "(0, 0) had a mean of 2 from three returns; with a 6 it is 3. 4 weighs the old mean "
+    "(0, 0) had mean 2 from three returns; with a 6 it has 3. 4 weighs the old mean "
     "like one return. A guess (count 0) is replaced by the first return",
 )
 check.close(
