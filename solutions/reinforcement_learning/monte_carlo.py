@@ -234,6 +234,13 @@ check.close(
 states, G = draw.integers(0, 9, 25), draw.normal(size=25)
 over = draw.random(25) < 0.3
 check.close(
+    first_visit_means(states, 1e6 + G, over, 9),
+    in_words(states, 1e6 + G, over, 9),
+    "returns near a million, which differ by about 1: sums lose digits in float32",
+    rtol=1e-10,
+    atol=1e-6,
+)
+check.close(
     visits_after(states.copy(), G.copy(), over.copy()),
     (states, G, over),
     "an argument was changed in place",
