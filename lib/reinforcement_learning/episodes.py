@@ -70,20 +70,20 @@ def rollout(
         raise ValueError(f"horizon must be at least 1, got {horizon}")
     if mdp.terminal[states].any():
         raise ValueError("states must not be terminal")
-    n = len(states)
-    kept = [np.zeros((n, horizon), kind) for kind in (int, int, float, bool)]
+    n, steps = len(states), []
     place, alive = states.copy(), np.arange(n)
-    for t in range(horizon):
+    while len(alive) and len(steps) < horizon:
         now = place[alive]
-        first = t == 0 and actions is not None
-        doing = actions if first else choose(policy, now, rng)
+        given = actions is not None and not steps
+        doing = actions if given else choose(policy, now, rng)
         reward, after, over = _step(mdp, now, doing, rng)
-        for table, values in zip(kept, (now, doing, reward, True)):
-            table[alive, t] = values
+        columns = [np.zeros(n, kind) for kind in (int, int, float, bool)]
+        for column, values in zip(columns, (now, doing, reward, True)):
+            column[alive] = values
+        steps.append(columns)
         place[alive], alive = after, alive[~over]
-        if not len(alive):
-            break
-    return Episodes(*(table[:, : t + 1] for table in kept), mdp.terminal[place])
+    tables = [np.stack(columns, 1) for columns in zip(*steps)]
+    return Episodes(*tables, mdp.terminal[place])
 
 
 def play(env: Env, policy: Policy, n: int, seed: int) -> Episodes:
