@@ -16,11 +16,11 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.autograd.graph import saved_tensors_hooks
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from lib import runtime
 from lib.peft import vit
+from lib.peft.activations import saving
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -93,18 +93,10 @@ def measured_bytes(
     those that the step leaves, moments all tensors of the optimiser's state.
     """
     parameters = list(model.parameters())
-    weights = {p.untyped_storage().data_ptr() for p in parameters}
-    kept: dict[int, int] = {}
-
-    def pack(saved: Tensor) -> Tensor:
-        storage = saved.untyped_storage()
-        if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return saved
-
     optimiser.zero_grad()
-    with saved_tensors_hooks(pack, lambda saved: saved):
+    with saving(parameters) as count:
         value = loss()
+    kept = count()
     value.backward()
     optimiser.step()
     state = (t for own in optimiser.state.values() for t in own.values())
@@ -112,7 +104,7 @@ def measured_bytes(
         "weights": sum(p.nbytes for p in parameters),
         "gradients": sum(p.grad.nbytes for p in parameters if p.grad is not None),
         "moments": sum(t.nbytes for t in state),
-        "activations": sum(kept.values()),
+        "activations": kept,
     }
 
 
@@ -270,15 +262,14 @@ def sequential_operations(model: nn.Module, *inputs: Tensor) -> tuple[int, int]:
 NORMS = r"(blocks\.\d+\.)?norm.*"
 HEAD = r"head\..*"
 
-# Each is the best of 1e-3, 3e-3, 1e-2 and 3e-2, the mean accuracy on turned digits
-# over five seeds other than those of the table.
+# The best of `vit.RATES`.
 RATES = {
     "full": 1e-2,
-    "head": 3e-2,
+    "head": 1.0,
     "bitfit": 3e-2,
-    "ia3": 3e-2,
+    "ia3": 3e-1,
     "adapters": 3e-2,
-    "pfeiffer": 3e-2,
+    "pfeiffer": 1e-1,
 }
 
 

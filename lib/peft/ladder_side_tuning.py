@@ -7,53 +7,17 @@ computes. Here are both bills: bytes kept for the backward pass, and its arithme
 Sources: Sung, Cho, Bansal 2022, arXiv:2206.06522; Zhang et al. 2020, arXiv:1912.13503.
 """
 
-import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from lib import runtime
-from lib.peft import vit
-from lib.peft.lora import inject_lora
+from lib.peft import adapters, lora, prefix_tuning, vit
 
 TEMPERATURE = 0.1  # of the gates, as in the authors' code
-
-
-class _Kept:
-    """One saved tensor, alive as long as the graph that saved it."""
-
-    def __init__(self, tensor: Tensor):
-        self.tensor = tensor.detach()  # an output would hold its own graph
-
-
-def saved_activation_bytes(
-    fn: Callable[[], Tensor], held: Iterable[Tensor] = ()
-) -> int:
-    """Bytes that the graph of `fn()` keeps for the backward pass.
-
-    Counted are storages, each once, however many tensors look into it: a view keeps
-    all of its storage alive, an expanded tensor only what was there to expand. What
-    shares its storage with a tensor of `held` is there with or without the graph:
-    parameters, buffers, the data. Not seen is what a custom function keeps outside
-    `save_for_backward`, such as the inputs that `torch.utils.checkpoint` holds.
-    """
-    kept: weakref.WeakSet[_Kept] = weakref.WeakSet()
-
-    def pack(tensor: Tensor) -> _Kept:
-        kept.add(box := _Kept(tensor))
-        return box
-
-    with saved_tensors_hooks(pack, lambda box: box.tensor):
-        result = fn()
-    storages = [box.tensor.untyped_storage() for box in kept]
-    del result  # not before: its graph holds what is counted
-    free = {tensor.untyped_storage().data_ptr() for tensor in held}
-    sizes = {storage.data_ptr(): storage.nbytes() for storage in storages}
-    return sum(size for where, size in sizes.items() if where not in free)
 
 
 def flops(fn: Callable[[], Float[Tensor, ""]]) -> tuple[int, int]:
@@ -195,10 +159,8 @@ class Ladder(nn.Module):
         return self.backbone.head(mu * beside[:, 0] + (1 - mu) * own)
 
 
-# The best over seeds 5 to 9, not the five that count, of 1e-3, 3e-3, 1e-2, 3e-2, 6e-2
-# and 1e-1 (those around the best were tried).
-RATES = {8: 6e-2, 4: 3e-2, 2: 3e-3}
-TOP_RATE = 3e-2
+# The best of `vit.RATES`, by r.
+RATES = {8: 3e-1, 4: 3e-2, 2: 3e-3}
 
 
 def ladder(
@@ -224,11 +186,36 @@ def turned_top(size: vit.Size) -> dict[str, Tensor]:
     """
     copies, target = _copies(size), f"blocks.{size.layers - 1}.attention.v"
     for seed, model in enumerate(copies):
-        inject_lora(model, (target,), 16, 32.0, torch.Generator().manual_seed(seed))
+        lora.inject_lora(
+            model, (target,), 16, 32.0, torch.Generator().manual_seed(seed)
+        )
         model.head.requires_grad_(True)
-    return vit.tune(copies, vit.turned(), size, TOP_RATE)
+    return vit.tune(copies, vit.turned(), size, lora.RATE)
 
 
 def _copies(size: vit.Size) -> list[vit.ViT]:
     state = runtime.trained("peft/vit", vit.pretrain, size)
     return [vit.restored(size, state) for _ in range(size.seeds)]
+
+
+# The rows of the part's table: a function, and its arguments after the size.
+METHODS = {
+    "full": (adapters.turned_full,),
+    "head": (adapters.turned_head,),
+    "bitfit": (adapters.turned_bitfit,),
+    "ia3": (adapters.turned_ia3,),
+    "adapters": (adapters.turned_adapters,),
+    "pfeiffer": (adapters.turned_pfeiffer,),
+    "prefix": (prefix_tuning.turned_prefix,),
+    "prefix_mlp": (prefix_tuning.turned_prefix_mlp,),
+    "prompt": (prefix_tuning.turned_prompt,),
+    "lora": (lora.turned_lora,),
+    "lora-1": (lora.turned_lora, 1),
+    "dora": (lora.turned_dora,),
+    "pissa": (lora.turned_pissa,),
+    "nf4": (lora.turned_nf4,),
+    "top": (turned_top,),
+    "ladder": (turned_ladder,),
+    "ladder-4": (turned_ladder, 4),
+    "ladder-2": (turned_ladder, 2),
+}

@@ -239,12 +239,12 @@ SPENT = {
 }
 MATRICES = ("q", "k", "v", "out", "up", "down")  # all that a block has
 SCALE = 2.0  # alpha / r
+RATE = 3e-2  # the best of `vit.RATES` for each rank and relative
 
 
 def _turned(
     size: vit.Size,
     r: int,
-    learning_rate: float,
     change: Callable[[nn.Module], object],
     kind: Callable[..., LoRALinear] = LoRALinear,
 ) -> dict[str, Tensor]:
@@ -258,22 +258,17 @@ def _turned(
         inject_lora(model, SPENT[r], r, SCALE * r, generator, kind)
         model.head.requires_grad_(True)
         models.append(model)
-    return vit.tune(models, vit.turned(), size, learning_rate)
-
-
-# Each is the best on five other seeds: lower at 1e-2, and at 5e-2 lower or diverging.
-RATES = {1: 3e-2, 2: 3e-2, 4: 3e-2, 8: 3e-2}
-DORA_RATE, PISSA_RATE, NF4_RATE = 3e-2, 3e-2, 3e-2
+    return vit.tune(models, vit.turned(), size, RATE)
 
 
 def turned_lora(size: vit.Size, r: int = 8) -> dict[str, Tensor]:
     """The part's task by LoRA; rank and weights from `SPENT`."""
-    return _turned(size, r, RATES[r], lambda model: None)
+    return _turned(size, r, lambda model: None)
 
 
 def turned_dora(size: vit.Size) -> dict[str, Tensor]:
     """By DoRA of rank 8, which trains the lengths of the rows besides."""
-    return _turned(size, 8, DORA_RATE, lambda model: None, DoRALinear)
+    return _turned(size, 8, lambda model: None, DoRALinear)
 
 
 def turned_pissa(size: vit.Size) -> dict[str, Tensor]:
@@ -282,11 +277,9 @@ def turned_pissa(size: vit.Size) -> dict[str, Tensor]:
     def kind(base: nn.Module, *args) -> LoRALinear:
         return pissa_(LoRALinear(base, *args))
 
-    return _turned(size, 8, PISSA_RATE, lambda model: None, kind)
+    return _turned(size, 8, lambda model: None, kind)
 
 
 def turned_nf4(size: vit.Size) -> dict[str, Tensor]:
     """By LoRA of rank 8 on blocks whose matrices are all kept in four bits."""
-    return _turned(
-        size, 8, NF4_RATE, lambda model: replace_linears(model, MATRICES, NF4Linear)
-    )
+    return _turned(size, 8, lambda model: replace_linears(model, MATRICES, NF4Linear))

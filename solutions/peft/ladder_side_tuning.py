@@ -1,5 +1,6 @@
 # ---
 # jupyter:
+#   hide: [peft/activations]
 #   kernelspec: {name: python3, display_name: Python 3, language: python}
 # ---
 
@@ -379,7 +380,7 @@ check.close(
     "transposed or not, is there anyway",
 )
 ### BEGIN HIDDEN TESTS
-from lib.peft import ladder_side_tuning as reference
+from lib.peft import activations as reference
 
 
 @check.probe

@@ -9,6 +9,7 @@ from torch import nn
 
 from lib.peft import ladder_side_tuning as ladder
 from lib.peft import vit
+from lib.peft.activations import saved_activation_bytes
 
 SMALL = replace(vit.CPU, layers=3, width=24, heads=3, tune_steps=2, batch=5, seeds=2)
 
@@ -32,76 +33,6 @@ def side_network(r=4, heads=2, rungs=3):
 # --- bytes
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_linear_stack_keeps_the_input_of_every_layer(dtype):
-    stack = nn.Sequential(*(nn.Linear(a, b) for a, b in [(3, 5), (5, 7), (7, 2)]))
-    stack, x = stack.to(dtype), torch.zeros(11, 3, dtype=dtype)
-    got = ladder.saved_activation_bytes(lambda: stack(x), stack.parameters())
-    assert got == 11 * (3 + 5 + 7) * x.itemsize
-    without = ladder.saved_activation_bytes(lambda: stack(x), [*stack.parameters(), x])
-    assert without == 11 * (5 + 7) * x.itemsize
-
-
-def test_a_frozen_layer_keeps_no_input_and_a_gelu_keeps_its_own():
-    stack = nn.Sequential(nn.Linear(3, 5), nn.GELU(), nn.Linear(5, 2))
-    stack[2].requires_grad_(False)
-    x = torch.zeros(11, 3)
-    got = ladder.saved_activation_bytes(lambda: stack(x), [*stack.parameters(), x])
-    assert got == 11 * 5 * 4
-
-
-def test_what_is_not_held_is_counted_weights_too():
-    first, second = nn.Linear(3, 5), nn.Linear(5, 2)
-    x = torch.zeros(11, 3)
-    held = ladder.saved_activation_bytes(
-        lambda: second(first(x)), [*first.parameters(), *second.parameters()]
-    )
-    got = ladder.saved_activation_bytes(lambda: second(first(x)))
-    assert got - held == second.weight.nbytes
-
-
-def test_one_storage_is_counted_once_and_whole():
-    x = torch.ones(6, 4, requires_grad=True)
-    twice = ladder.saved_activation_bytes(lambda: (x.exp() * 3).tanh().sum())
-    assert twice == 2 * 6 * 4 * 4  # exp and tanh keep what they return
-    shared = ladder.saved_activation_bytes(lambda: (y := x * 2) * y.T.T, [x])
-    assert shared == 6 * 4 * 4
-    part = ladder.saved_activation_bytes(lambda: x.exp()[:1].sin(), [x])
-    assert part == 6 * 4 * 4  # the row of a storage keeps all of it
-    wide = ladder.saved_activation_bytes(
-        lambda: torch.ones(1, requires_grad=True).expand(1000).sin()
-    )
-    assert wide == 4
-
-
-def test_only_what_the_result_still_needs_is_counted():
-    x = torch.ones(6, 4, requires_grad=True)
-
-    def wasteful():
-        for _ in range(5):
-            x.exp()
-        return x.exp()
-
-    assert ladder.saved_activation_bytes(wasteful) == 6 * 4 * 4
-    assert ladder.saved_activation_bytes(lambda: torch.ones(3).exp()) == 0
-
-
-def test_the_gradient_is_what_it_is_without_counting():
-    x = torch.ones(6, 4, requires_grad=True)
-    results = []
-    ladder.saved_activation_bytes(
-        lambda: results.append((x.sin().exp() * x).sum()) or results[0]
-    )
-    want = (x.sin().exp() * x).sum()
-    first = [
-        torch.autograd.grad(value, x, create_graph=True)[0]
-        for value in (results[0], want)
-    ]
-    second = [torch.autograd.grad(value.sum(), x)[0] for value in first]
-    torch.testing.assert_close(*first)
-    torch.testing.assert_close(*second)
-
-
 @pytest.mark.parametrize(
     ("width", "heads", "tokens"), [(12, 3, 5), (8, 1, 9), (20, 5, 2)]
 )
@@ -109,7 +40,7 @@ def test_the_gradient_is_what_it_is_without_counting():
 def test_a_block_keeps_what_the_formula_says(width, heads, tokens, trained):
     block = vit.Block(width, heads).requires_grad_(trained)
     x = torch.zeros(3, tokens, width, requires_grad=True)
-    got = ladder.saved_activation_bytes(lambda: block(x), block.parameters())
+    got = saved_activation_bytes(lambda: block(x), block.parameters())
     want = ladder.block_floats(width, tokens, heads, trained)
     assert got == 4 * 3 * tokens * want
 
@@ -119,7 +50,7 @@ def test_biases_alone_are_as_cheap_as_nothing_trained():
     for name, parameter in block.named_parameters():
         parameter.requires_grad_(name.endswith("bias"))
     x = torch.zeros(3, 5, 12, requires_grad=True)
-    got = ladder.saved_activation_bytes(lambda: block(x), block.parameters())
+    got = saved_activation_bytes(lambda: block(x), block.parameters())
     assert got == 4 * 3 * 5 * ladder.block_floats(12, 5, 3, trained=False)
 
 
@@ -128,7 +59,7 @@ def test_a_rung_keeps_what_the_formula_says(r, heads):
     def kept(rungs):
         side = side_network(r, heads, rungs)
         given = [torch.zeros(7, 5, 24) for _ in range(rungs + 1)]
-        return ladder.saved_activation_bytes(lambda: side(given), side.parameters())
+        return saved_activation_bytes(lambda: side(given), side.parameters())
 
     numbers = 7 * 5 * ladder.rung_floats(24, 5, r, heads)
     assert kept(3) - kept(2) == 4 * (numbers + 2)  # mu and 1 - mu
@@ -217,7 +148,7 @@ def test_a_frozen_backbone_costs_nothing_with_or_without_no_grad():
         return ours.side(found).sum()
 
     with_graph, without = (
-        ladder.saved_activation_bytes(lambda g=g: loss(g), ours.parameters())
+        saved_activation_bytes(lambda g=g: loss(g), ours.parameters())
         for g in (True, False)
     )
     assert with_graph == without > 0
@@ -236,7 +167,7 @@ def test_the_ladder_keeps_less_than_any_gradient_through_the_backbone():
                 return F.cross_entropy(each(x), y)
 
             held = [*each.parameters(), x]
-            kept[name] = ladder.saved_activation_bytes(loss, held)
+            kept[name] = saved_activation_bytes(loss, held)
             spent[name] = ladder.flops(loss)[1]
         assert kept["ladder"] < kept["bias"] / 3 < kept["whole"] / 3
         assert spent["ladder"] < spent["bias"] / 20 < spent["whole"] / 20
