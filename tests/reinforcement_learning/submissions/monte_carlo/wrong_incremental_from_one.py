@@ -1,0 +1,15 @@
+# A running mean with a step of 1/(count + 1).
+# loses: test_first_visit_means
+
+# %% solution="first_visit_means"
+def first_visit_means(states, G, over, n_states):
+    sums, counts = np.zeros(n_states), np.zeros(n_states, np.int64)
+    seen = set()
+    for s, g, last in zip(states.tolist(), G, over):
+        if s not in seen:
+            seen.add(s)
+            counts[s] += 1
+            sums[s] += (g - sums[s]) / (counts[s] + 1)
+        if last:
+            seen = set()
+    return sums, counts
