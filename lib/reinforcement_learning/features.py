@@ -59,7 +59,8 @@ def tile_numbers(x: Points, tiles: int, tilings: int) -> Int[np.ndarray, "n tili
     """
     if tiles < 1 or tilings < 1:
         raise ValueError(f"tiles and tilings: at least 1, got {tiles} and {tilings}")
-    if x.size and not 0 <= (low := x.min()) <= (high := x.max()) <= 1:
+    low, high = (x.min(), x.max()) if x.size else (0, 1)
+    if not 0 <= low <= high <= 1:
         raise ValueError(f"x must lie between 0 and 1, got {low:g} to {high:g}")
     dims, tiling = x.shape[1], np.arange(tilings)
     moved = np.outer(tiling, 2 * np.arange(dims) + 1) % tilings / tilings

@@ -6,17 +6,14 @@ states. What learns does so for many runs at a time: w has a row for each run, a
 runs take their next step together.
 
 Sources: Sutton & Barto 2018, chapters 9 to 11; Zhao 2025, chapter 8; Tsitsiklis & Van
-Roy 1997 for the fixed point; Mnih et al. 2015 for DQN.
+Roy 1997 for the fixed point.
 """
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
 
 from lib.reinforcement_learning import features
 from lib.reinforcement_learning.environments import MountainCar
@@ -58,8 +55,8 @@ def visiting_distribution(
 
 def value_error(
     values: Float[np.ndarray, "*runs S"], true: Weighting, d: Weighting
-) -> Float[np.ndarray, "*runs"]:
-    """The root of VE, sum_s d(s) (v(s) - true(s))²; of each run where there are runs."""
+) -> float | Float[np.ndarray, "*runs"]:
+    """The root of VE = sum_s d(s) (v(s) - true(s))²; one number for each run."""
     return np.sqrt(((values - true) ** 2 * d).sum(-1))
 
 
@@ -211,7 +208,7 @@ def gradient_mc(
     one for each of them. Returns new weights.
     """
 
-    def rows(some):
+    def rows(some: slice) -> tuple[np.ndarray, np.ndarray]:
         phi = Phi[steps.states[some]]
         return phi, -phi
 
@@ -231,7 +228,7 @@ def semi_gradient_td(
     Arguments as in `gradient_mc`. Source: Sutton & Barto 2018, the box in section 9.3.
     """
 
-    def rows(some):
+    def rows(some: slice) -> tuple[np.ndarray, np.ndarray]:
         phi = Phi[steps.states[some]]
         return phi, gamma * Phi[steps.after[some]] - phi
 
@@ -252,7 +249,7 @@ def residual_gradient(
     Source: Baird 1995; Sutton & Barto 2018, section 11.5.
     """
 
-    def rows(some):
+    def rows(some: slice) -> tuple[np.ndarray, np.ndarray]:
         change = gamma * Phi[steps.after[some]] - Phi[steps.states[some]]
         return -change, change
 
@@ -283,7 +280,7 @@ def sarsa(
     w, alpha, runs = w.copy(), alpha.copy(), np.arange(len(w))
     steps, done = np.zeros((len(w), episodes + 1), int), np.zeros(len(w), int)
 
-    def look(states, who):
+    def look(states: np.ndarray, who: np.ndarray) -> tuple[np.ndarray, ...]:
         """Tiles, the best action by the weights of now (ties by lot), its value."""
         x = (states - env.low) / (env.high - env.low)
         numbers = features.tile_numbers(x.clip(0, 1), tiles, tilings)
@@ -308,62 +305,3 @@ def sarsa(
             states[who] = env.reset(len(who), rng)
             numbers[who], actions[who], _ = look(states[who], who)
     return w, steps[:, :episodes]
-
-
-# DQN
-
-
-class Batch(NamedTuple):
-    """Transitions of one agent, a row each; `over` where an episode ended with it."""
-
-    states: Float[Tensor, "n dims"]
-    actions: Int[Tensor, " n"]
-    rewards: Float[Tensor, " n"]
-    after: Float[Tensor, "n dims"]
-    over: Bool[Tensor, " n"]
-
-
-def dqn_loss(
-    net: nn.Module, target_net: nn.Module, batch: Batch, gamma: float
-) -> Float[Tensor, ""]:
-    """Mean of (r + gamma max_a q'(s', a) - q(s, a))², with q' of the target network.
-
-    No gradient goes through the target; after the end there is nothing to come. The
-    paper clips the error to [-1, 1]; this is the plain square. Source: Mnih et al. 2015.
-    """
-    q = net(batch.states).gather(1, batch.actions[:, None])[:, 0]
-    with torch.no_grad():
-        best = target_net(batch.after).max(1).values
-    target = batch.rewards + gamma * best * ~batch.over
-    return (target - q).square().mean()
-
-
-def dqn(
-    net: nn.Module,
-    replay: Batch,
-    gamma: float,
-    updates: int,
-    copy_every: int,
-    generator: torch.Generator,
-    size: int = 100,
-    learning_rate: float = 1e-3,
-    watch: Callable[[nn.Module], float] | None = None,
-) -> list[float]:
-    """Train net on a fixed replay buffer; what `watch` says before each copy.
-
-    Batches are drawn uniformly, with replacement. Every `copy_every` updates the target
-    network becomes a copy of net; with 1 there is in effect none. Adam.
-    """
-    target_net, seen = copy.deepcopy(net), []
-    optimiser = torch.optim.Adam(net.parameters(), learning_rate)
-    for update in range(updates):
-        if update % copy_every == 0:
-            target_net.load_state_dict(net.state_dict())
-            if watch:
-                seen.append(watch(net))
-        rows = torch.randint(len(replay.actions), (size,), generator=generator)
-        loss = dqn_loss(net, target_net, Batch(*(x[rows] for x in replay)), gamma)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    return seen
