@@ -1,4 +1,4 @@
-# Iterates the projected backup, with a pseudo-inverse.
+# Solves for the projected backup, with a pseudo-inverse.
 # keeps: all
 
 # %% solution="n_step_values"
@@ -7,8 +7,6 @@ def n_step_values(Phi, P, r, gamma, d, n):
     for _ in range(n):
         target = target + ahead @ r
         ahead = gamma * ahead @ P
-    rows = Phi.T * d
-    matrix = rows @ (Phi - ahead @ Phi)
     root = np.sqrt(d)[:, None]
     onto = Phi @ np.linalg.pinv(root * Phi, rcond=1e-10) * root.T
     return np.linalg.solve(np.eye(len(r)) - onto @ ahead, onto @ target)

@@ -7,6 +7,4 @@ def n_step_values(Phi, P, r, gamma, d, n):
     for _ in range(n):
         target = target + ahead @ r
         ahead = gamma * ahead @ P
-    rows = Phi.T * d
-    matrix = rows @ (Phi - ahead @ Phi)
     return np.linalg.solve(np.eye(len(P)) - ahead, target)
