@@ -188,8 +188,8 @@ check.close(np.shape(got), (4, 4), "one number for each point and tiling")
 check.close(
     np.equal(got[0], got[1]).tolist(),
     [True, True, False, False],
-    "five tiles on a line, four tilings: 0.04 and 0.14 are 0.2 and 0.7 of a tile from the "
-    "left end. Moved by 0 and ¼ of a tile they still share it, moved by ½ and ¾ not",
+    "five tiles on a line, four tilings: 0.04 and 0.14 are 0.2 and 0.7 of a tile from "
+    "the left end. Moved by 0 and ¼ of a tile they still share it, moved by ½ and ¾ not",
 )
 check.close(
     np.equal(got[0], got[2]).tolist(),
@@ -311,8 +311,8 @@ check.close(
         np.array([[1.0], [1.0]]), np.array([2.0, 3.0]), np.zeros((2, 1)), 0.9, 1.0
     ),
     np.array([[1.0], [5 / 3]]),
-    "one feature, every step the last: the sum of rewards over the number of steps, with "
-    "one more in the denominator for the ridge",
+    "one feature, every step the last: the sum of rewards over the number of steps, "
+    "with one more in the denominator for the ridge",
 )
 check.close(
     lstd_online(
