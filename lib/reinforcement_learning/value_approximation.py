@@ -43,8 +43,8 @@ def visiting_distribution(
 ) -> tuple[Weighting, float]:
     """The share of an episode's steps that begin in each state, and how many they are.
 
-    An episode visits s on average eta(s) = start(s) + sum_s' eta(s') P(s', s) times.
-    It is the on-policy weighting of episodic problems; terminal states have none.
+    An episode visits s on average eta(s) = start(s) + sum_s' eta(s') P(s', s) times,
+    terminal states never.
     """
     live = ~terminal
     matrix = np.eye(live.sum()) - P[live][:, live].T
@@ -63,10 +63,7 @@ def value_error(
 def best_weights(
     Phi: Features, true: Weighting, d: Weighting
 ) -> Float[np.ndarray, " d"]:
-    """The w that minimises VE: Phi w is the projection of the true values.
-
-    Where features depend on each other it is the smallest such w.
-    """
+    """The smallest w that minimises VE: Phi w is the projection of the true values."""
     root = np.sqrt(d)
     return np.linalg.lstsq(root[:, None] * Phi, root * true, rcond=1e-10)[0]
 
@@ -77,9 +74,7 @@ def td_system(
     """A and b of the expected update alpha (b - A w) of semi-gradient TD(0).
 
     A = Phi' D (I - gamma P) Phi and b = Phi' D r, with D = diag(d): states are updated
-    as often as d says, and left by P, which need not belong together.
-
-    Source: Sutton & Barto 2018, equation 9.11.
+    as often as d says, and left by P, which need not belong together (equation 9.11).
     """
     weighted = d[:, None] * Phi
     return weighted.T @ (Phi - gamma * P @ Phi), weighted.T @ r
@@ -119,8 +114,8 @@ def lstd(
 ) -> Float[np.ndarray, " d"]:
     """Solve sum phi (phi - gamma phi')' w = sum phi r, the fixed point of the samples.
 
-    phi_next is zero where an episode ended. ridge is added to the diagonal of the
-    matrix. Source: Bradtke & Barto 1996; Sutton & Barto 2018, section 9.8.
+    phi_next is zero where an episode ended; ridge goes on the diagonal of the matrix.
+    Source: Bradtke & Barto 1996; Sutton & Barto 2018, section 9.8.
     """
     A = phi.T @ (phi - gamma * phi_next) + ridge * np.eye(phi.shape[1])
     return np.linalg.lstsq(A, phi.T @ rewards, rcond=1e-10)[0]
@@ -245,8 +240,7 @@ def residual_gradient(
 ) -> Float[np.ndarray, "runs d"]:
     """w += alpha delta (phi(s) - gamma phi(s')): the gradient of delta² / 2 in full.
 
-    What it converges to is not the value function where the world rolls dice.
-    Source: Baird 1995; Sutton & Barto 2018, section 11.5.
+    Its limit is not the value function where the world rolls dice. Source: Baird 1995.
     """
 
     def rows(some: slice) -> tuple[np.ndarray, np.ndarray]:
@@ -273,9 +267,8 @@ def sarsa(
 
     alpha is the step of one weight; what q(s, a) moves is `tilings` times that. No
     noise is added to the greedy action: weights of 0 promise more than any state is
-    worth, so what was not tried looks best. Each run goes at its own pace, begins anew
-    when it arrives, and stops to learn after its last episode. Source: Sutton & Barto
-    2018, the box in section 10.1, and example 10.1.
+    worth, so what was not tried looks best. Each run goes at its own pace and stops to
+    learn after its last episode. Source: Sutton & Barto 2018, section 10.1.
     """
     w, alpha, runs = w.copy(), alpha.copy(), np.arange(len(w))
     steps, done = np.zeros((len(w), episodes + 1), int), np.zeros(len(w), int)

@@ -189,7 +189,7 @@ check.close(
     np.equal(got[0], got[1]).tolist(),
     [True, True, False, False],
     "five tiles on a line, four tilings: 0.04 and 0.14 are 0.2 and 0.7 of a tile from "
-    "the left end. Moved by 0 and ¼ of a tile they still share it, moved by ½ and ¾ not",
+    "the left end. Moved by 0 and ¼ of a tile they share it still, by ½ and ¾ not",
 )
 check.close(
     np.equal(got[0], got[2]).tolist(),
