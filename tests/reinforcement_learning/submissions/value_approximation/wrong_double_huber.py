@@ -1,0 +1,11 @@
+# Huber's loss, as DQN's clipped errors.
+# loses: test_double_dqn_loss
+
+# %% solution="double_dqn_loss"
+def double_dqn_loss(net, target_net, states, actions, rewards, after, over, gamma):
+    with torch.no_grad():
+        choice = net(after).argmax(1, keepdim=True)
+        judged = target_net(after).gather(1, choice)[:, 0]
+        target = rewards + gamma * judged * ~over
+    taken = net(states).gather(1, actions[:, None])[:, 0]
+    return torch.nn.functional.smooth_l1_loss(taken, target)

@@ -1,0 +1,11 @@
+# Looks at s instead of s' for the target.
+# loses: test_double_dqn_loss
+
+# %% solution="double_dqn_loss"
+def double_dqn_loss(net, target_net, states, actions, rewards, after, over, gamma):
+    with torch.no_grad():
+        choice = net(states).argmax(1, keepdim=True)
+        judged = target_net(states).gather(1, choice)[:, 0]
+        target = rewards + gamma * judged * ~over
+    taken = net(states).gather(1, actions[:, None])[:, 0]
+    return (target - taken).square().mean()

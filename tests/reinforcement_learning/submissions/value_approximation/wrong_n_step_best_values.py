@@ -1,0 +1,13 @@
+# The best values under d, whatever n.
+# loses: test_n_step_values
+
+# %% solution="n_step_values"
+def n_step_values(Phi, P, r, gamma, d, n):
+    target, ahead = np.zeros(len(r)), np.eye(len(P))
+    for _ in range(n):
+        target = target + ahead @ r
+        ahead = gamma * ahead @ P
+    target = np.linalg.solve(np.eye(len(P)) - gamma * P, r)
+    rows = Phi.T * d
+    matrix = rows @ Phi
+    return Phi @ np.linalg.lstsq(matrix, rows @ target, rcond=1e-11)[0]

@@ -1,0 +1,12 @@
+# Numbers the tiles that occur, anew in every call.
+# loses: test_active_tiles
+
+# %% solution="active_tiles"
+def active_tiles(points, low, high, tiles, tilings):
+    sizes = np.array(tiles)
+    z = (points - low) / (high - low) * sizes
+    shift = np.outer(np.arange(tilings), 2 * np.arange(len(sizes)) + 1) % tilings
+    cells = np.floor(z[:, None] + shift / tilings).astype(np.int64)
+    place = np.ravel_multi_index(tuple(np.moveaxis(cells, -1, 0)), tuple(sizes + 1))
+    number = place + np.arange(tilings) * np.prod(sizes + 1)
+    return np.unique(number, return_inverse=True)[1].reshape(number.shape)
