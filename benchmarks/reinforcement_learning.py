@@ -33,7 +33,7 @@ def rms(history: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 # The random walk: TD(0) and constant-alpha Monte Carlo, example 6.2
 
-WALK_RUNS, WALK_EPISODES = 200, 100
+WALK_RUNS, WALK_EPISODES = 1000, 100
 TD_SIZES, MC_SIZES = (0.15, 0.1, 0.05), (0.01, 0.02, 0.03, 0.04)
 
 
@@ -93,7 +93,7 @@ def walk_plain() -> np.ndarray:
 # n-step TD on 19 states, figure 7.2
 
 STEPS, SIZES = [2**k for k in range(10)], np.arange(0.1, 1.01, 0.1)
-LONG_RUNS, LONG_EPISODES = 100, 10
+LONG_RUNS, LONG_EPISODES = 1000, 10
 
 
 def n_step_fast() -> np.ndarray:

@@ -34,12 +34,12 @@ def td_update(
 ) -> Float[np.ndarray, " n"]:
     """Move q at (runs, states, actions) towards R + gamma worth, in place; the errors.
 
-    No entry may be named twice in `at`: one of both moves would be lost.
-
-    After an end nothing is worth anything, whatever `worth` says.
+    After an end nothing is worth anything, whatever `worth` says. No entry may be named
+    twice in `at`: one of both moves would be lost.
     """
-    error = rewards + gamma * np.where(over, 0.0, worth) - q[at]
-    q[at] += alpha * error
+    now = q[at]
+    error = rewards + gamma * np.where(over, 0.0, worth) - now
+    q[at] = now + alpha * error
     return error
 
 

@@ -1,9 +1,8 @@
 """Temporal-difference learning: values learnt from other values, one step at a time.
 
-Prediction works on `Episodes` that were drawn before: what a policy does depends on
-nobody's values, so every method and every step size sees the same ones. Values are
-`(runs, states, step sizes)`, and one statement updates all of them. Control draws as it
-learns; there the runs are rows of `q: (runs, states, actions)`.
+Prediction works on `Episodes` that were drawn before; values are `(runs, states, step
+sizes)`, and one statement updates all of them. Control draws as it learns; there the
+runs are rows of `q: (runs, states, actions)`.
 """
 
 from collections.abc import Callable
@@ -44,8 +43,9 @@ def td0_update(
 
     An end must be worth 0 in `v`. Source: Sutton 1988; Sutton & Barto 2018, eq. 6.2.
     """
-    error = rewards[:, None] + gamma * v[rows, after] - v[rows, states]
-    v[rows, states] += alphas * error
+    now = v[rows, states]
+    error = rewards[:, None] + gamma * v[rows, after] - now
+    v[rows, states] = now + alphas * error
     return error
 
 
@@ -53,29 +53,26 @@ def td_prediction(
     batch: Episodes, alphas: Sizes, gamma: float = 1.0, first: float = 0.0
 ) -> History:
     """TD(0) on every run and for every step size: the values after each episode."""
-    v = batch.values(first, len(alphas))
-    history = np.empty((len(batch.lengths), *v.shape))
-    for e, (states, rewards) in enumerate(zip(batch.states, batch.rewards)):
-        for t, rows in batch.moving(e):
-            s, r, after = states[t, rows], rewards[t, rows], states[t + 1, rows]
-            td0_update(v, rows, s, r, after, alphas, gamma)
-        history[e] = v
-    return history
+    v, rows = batch.values(first, len(alphas)), np.arange(batch.over.shape[1])
+
+    def learn(t: int) -> None:
+        step = batch.states[t], batch.rewards[t], batch.after[t]
+        td0_update(v, rows, *step, alphas, gamma)
+
+    return batch.follow(v, learn)
 
 
-def reward_sums(
-    rewards: Float[np.ndarray, "T runs"], n: int, gamma: float
-) -> Float[np.ndarray, "T runs"]:
-    """The discounted sum of the next n rewards, from every time on.
+def reward_sums(batch: Episodes, n: int, gamma: float) -> Float[np.ndarray, "T runs"]:
+    """The discounted sum of the next n rewards of the episode, from every step on.
 
     By W_t = R_{t+1} + gamma W_{t+1} - gamma^n R_{t+n+1}: one pass for any n.
     """
-    sums = np.zeros((len(rewards) + 1, *rewards.shape[1:]))
-    for t in range(len(rewards) - 1, -1, -1):
-        sums[t] = rewards[t] + gamma * sums[t + 1]
-        if t + n < len(rewards):
-            sums[t] -= gamma**n * rewards[t + n]
-    return sums[:-1]
+    sums, left = batch.rewards.copy(), batch.left
+    for t in range(len(sums) - 2, -1, -1):
+        sums[t] += gamma * sums[t + 1] * (left[t] > 1)
+        if t + n < len(sums):
+            sums[t] -= gamma**n * batch.rewards[t + n] * (left[t] > n)
+    return sums
 
 
 def n_step_td(
@@ -83,10 +80,9 @@ def n_step_td(
 ) -> History:
     """n-step TD: the values after each episode.
 
-    The state of time t is updated once that of t + n is known, or the episode is over;
-    so updates come in the order of the states, each with the values as they are by
-    then. With n beyond the longest episode this is constant-alpha Monte Carlo, every
-    visit.
+    A state is updated once the state n steps later is known, or the episode is over; so
+    updates come in the order of the states, each with the values as they are by then.
+    With n beyond the longest episode this is constant-alpha Monte Carlo, every visit.
 
     Raises:
         ValueError: n is below 1.
@@ -95,24 +91,21 @@ def n_step_td(
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
-    v = batch.values(first, len(alphas))
-    history = np.empty((len(batch.lengths), *v.shape))
-    for e, states in enumerate(batch.states):
-        sums = reward_sums(batch.rewards[e], n, gamma)
-        for t, rows in batch.moving(e):
-            s, later = states[t, rows], states[min(t + n, len(sums)), rows]
-            target = sums[t, rows, None] + gamma**n * v[rows, later]
-            v[rows, s] += alphas * (target - v[rows, s])
-        history[e] = v
-    return history
+    v, rows = batch.values(first, len(alphas)), np.arange(batch.over.shape[1])
+    sums = reward_sums(batch, n, gamma)
+    at = np.arange(len(sums))[:, None] + np.minimum(n, batch.left) - 1
+    later = batch.after[at, rows]  # n steps on, or the end
+
+    def learn(t: int) -> None:
+        target = sums[t, :, None] + gamma**n * v[rows, later[t]]
+        now = v[rows, batch.states[t]]
+        v[rows, batch.states[t]] = now + alphas * (target - now)
+
+    return batch.follow(v, learn)
 
 
 def lambda_returns(
-    states: Int[np.ndarray, "times runs"],
-    rewards: Float[np.ndarray, "T runs"],
-    v: Float[np.ndarray, "runs S"],
-    gamma: float,
-    lam: float,
+    batch: Episodes, v: Float[np.ndarray, "runs S"], gamma: float, lam: float
 ) -> Float[np.ndarray, "T runs"]:
     """The forward view: n-step returns for all n, weighted by (1 - lam) lam^(n-1).
 
@@ -120,12 +113,10 @@ def lambda_returns(
 
     Source: Sutton & Barto 2018, eq. 12.2 and 12.3.
     """
-    worth = v[np.arange(len(v)), states[1:]]
-    returns = np.empty_like(rewards)
-    after = np.zeros(len(v))
-    for t in range(len(rewards) - 1, -1, -1):
-        after = rewards[t] + gamma * ((1 - lam) * worth[t] + lam * after)
-        returns[t] = after
+    returns, rows = batch.rewards.copy(), np.arange(len(v))
+    returns += gamma * (1 - lam) * v[rows, batch.after]
+    for t in range(len(returns) - 2, -1, -1):
+        returns[t] += gamma * lam * returns[t + 1] * (batch.left[t] > 1)
     return returns
 
 
@@ -141,18 +132,18 @@ def td_lambda(
     A state's trace says how much of a TD error it is to blame for: plus 1 at a visit,
     times gamma lam at every step. Source: Sutton 1988; S. & B. 2018, section 12.2.
     """
-    v = batch.values(first, len(alphas))
-    history = np.empty((len(batch.lengths), *v.shape))
-    for e, (states, rewards) in enumerate(zip(batch.states, batch.rewards)):
-        trace = np.zeros((*v.shape[:2], 1))
-        for t, rows in batch.moving(e):
-            s, after = states[t, rows], states[t + 1, rows]
-            error = rewards[t, rows, None] + gamma * v[rows, after] - v[rows, s]
-            trace[rows] *= gamma * lam
-            trace[rows, s] += 1
-            v[rows] += (alphas * error)[:, None] * trace[rows]
-        history[e] = v
-    return history
+    v, rows = batch.values(first, len(alphas)), np.arange(batch.over.shape[1])
+    trace = np.zeros((*v.shape[:2], 1))
+
+    def learn(t: int) -> None:
+        s, after = batch.states[t], batch.after[t]
+        error = batch.rewards[t, :, None] + gamma * v[rows, after] - v[rows, s]
+        trace[...] *= gamma * lam
+        trace[rows, s] += 1
+        v[...] += (alphas * error)[:, None] * trace
+        trace[batch.over[t]] = 0
+
+    return batch.follow(v, learn)
 
 
 def true_online_td_lambda(
@@ -166,22 +157,22 @@ def true_online_td_lambda(
 
     Source: van Seijen & Sutton 2014; Sutton & Barto 2018, section 12.5.
     """
-    v = batch.values(first, len(alphas))
-    history = np.empty((len(batch.lengths), *v.shape))
-    for e, (states, rewards) in enumerate(zip(batch.states, batch.rewards)):
-        trace, before = np.zeros_like(v), np.zeros((len(v), len(alphas)))
-        for t, rows in batch.moving(e):
-            s, after = states[t, rows], states[t + 1, rows]
-            now, then = v[rows, s], v[rows, after]
-            error = rewards[t, rows, None] + gamma * then - now
-            trace[rows] *= gamma * lam
-            trace[rows, s] += 1 - alphas * trace[rows, s]
-            moved = now - before[rows]  # by the step before, since it was looked at
-            v[rows] += (alphas * (error + moved))[:, None] * trace[rows]
-            v[rows, s] -= alphas * moved
-            before[rows] = then
-        history[e] = v
-    return history
+    v, rows = batch.values(first, len(alphas)), np.arange(batch.over.shape[1])
+    trace, seen = np.zeros_like(v), np.zeros((len(v), len(alphas)))
+
+    def learn(t: int) -> None:
+        s, after = batch.states[t], batch.after[t]
+        now, then = v[rows, s], v[rows, after]
+        error = batch.rewards[t, :, None] + gamma * then - now
+        trace[...] *= gamma * lam
+        trace[rows, s] += 1 - alphas * trace[rows, s]
+        moved = now - seen  # by the step before, since it was looked at there
+        v[...] += (alphas * (error + moved))[:, None] * trace
+        v[rows, s] -= alphas * moved
+        seen[...] = then
+        trace[batch.over[t]], seen[batch.over[t]] = 0, 0
+
+    return batch.follow(v, learn)
 
 
 # Prediction from a batch
@@ -198,21 +189,19 @@ def certainty_equivalence(
 
     Source: Sutton 1988, section 4.1; Sutton & Barto 2018, section 6.3.
     """
-    states = len(batch.terminal)
-    runs = batch.lengths.shape[1]
-    counts, sums = np.zeros((runs, states, states)), np.zeros((runs, states))
-    values = np.tile(batch.values(first)[..., 0], (len(batch.lengths), 1, 1))
-    for e, lengths in enumerate(batch.lengths):
-        t, row = np.nonzero(np.arange(batch.rewards.shape[1])[:, None] < lengths)
-        s, after = batch.states[e, t, row], batch.states[e, t + 1, row]
-        np.add.at(counts, (row, s, after), 1)
-        np.add.at(sums, (row, s), batch.rewards[e, t, row])
-        left = counts.sum(-1)
-        seen = left > 0
-        matrix = np.eye(states) * np.where(seen, left, 1)[:, None] - gamma * counts
-        known = np.where(seen, sums, values[e])
-        values[e] = np.linalg.solve(matrix, known[..., None])[..., 0]
-    return values
+    start, rows = batch.values(first)[..., 0], np.arange(batch.over.shape[1])
+    table = np.zeros((*start.shape, start.shape[1] + 1))
+
+    def count(t: int) -> None:
+        table[rows, batch.states[t], batch.after[t]] += 1
+        table[rows, batch.states[t], -1] += batch.rewards[t]
+
+    tables = batch.follow(table, count)
+    counts, sums = tables[..., :-1], tables[..., -1]
+    left = counts.sum(-1)
+    matrix = np.eye(start.shape[1]) * np.maximum(left, 1)[..., None] - gamma * counts
+    known = np.where(left > 0, sums, start)
+    return np.linalg.solve(matrix, known[..., None])[..., 0]
 
 
 def mean_returns(
@@ -222,17 +211,18 @@ def mean_returns(
 
     This is where Monte Carlo comes to rest on them: the least squared error on returns.
     """
-    states, runs = len(batch.terminal), batch.lengths.shape[1]
-    counts, sums = np.zeros((runs, states)), np.zeros((runs, states))
-    values = np.tile(batch.values(first)[..., 0], (len(batch.lengths), 1, 1))
-    for e, lengths in enumerate(batch.lengths):
-        returns = reward_sums(batch.rewards[e], len(batch.rewards[e]), gamma)
-        t, row = np.nonzero(np.arange(len(returns))[:, None] < lengths)
-        s = batch.states[e, t, row]
-        np.add.at(counts, (row, s), 1)
-        np.add.at(sums, (row, s), returns[t, row])
-        np.divide(sums, counts, out=values[e], where=counts > 0)
-    return values
+    start, rows = batch.values(first)[..., 0], np.arange(batch.over.shape[1])
+    table, returns = (
+        np.zeros((*start.shape, 2)),
+        reward_sums(batch, len(batch.over), gamma),
+    )
+
+    def count(t: int) -> None:
+        table[rows, batch.states[t], 0] += 1
+        table[rows, batch.states[t], 1] += returns[t]
+
+    visits, sums = np.moveaxis(batch.follow(table, count), -1, 0)
+    return np.where(visits > 0, sums / np.maximum(visits, 1), start)
 
 
 # Control: what the next state is worth is all in which the methods differ

@@ -41,11 +41,14 @@ BATCH = sample_episodes(WORLD, worlds.uniform(WORLD), 3, 5, rng(1))
 
 def each(batch=BATCH):
     """Every run as plain lists: episodes of states and rewards."""
-    for run in range(batch.lengths.shape[1]):
-        episodes = []
-        for e, length in enumerate(batch.lengths[:, run]):
-            states = batch.states[e, : length + 1, run].tolist()
-            episodes.append((states, batch.rewards[e, :length, run].tolist()))
+    for run in range(batch.over.shape[1]):
+        episodes, states, rewards = [], [], []
+        for t in range(len(batch.over)):
+            states.append(int(batch.states[t, run]))
+            rewards.append(float(batch.rewards[t, run]))
+            if batch.over[t, run]:
+                episodes.append(([*states, int(batch.after[t, run])], rewards))
+                states, rewards = [], []
         yield run, episodes
 
 
@@ -80,23 +83,26 @@ def test_episodes_are_those_of_the_world_and_its_policy():
     assert (np.abs(counts[:5] / n - chances) <= bound).all()
     mean = np.einsum("sa,sat,sat->st", policy, WORLD.P, WORLD.R)[:5] / chances
     assert (np.abs(rewards[:5] / counts[:5] - mean) < 0.35).all()
-    first = np.bincount(batch.states[:, 0].ravel(), minlength=6) / 12_000
+    begun = [states[0] for _, episodes in each(batch) for states, _ in episodes]
+    first = np.bincount(begun, minlength=6) / 12_000
     same(first, WORLD.start, atol=0.025)
 
 
-def test_episodes_are_filled_up_with_their_end():
-    for e in range(5):
-        for run in range(3):
-            length = BATCH.lengths[e, run]
-            assert (BATCH.states[e, length:, run] == 5).all()
-            assert not BATCH.rewards[e, length:, run].any()
-
-
-def test_who_still_moves():
-    for e in range(5):
-        seen = {(t, row) for t, rows in BATCH.moving(e) for row in rows.tolist()}
-        lengths = BATCH.lengths[e]
-        assert seen == {(t, row) for row in range(3) for t in range(lengths[row])}
+def test_every_run_has_its_episodes_and_then_rests():
+    for run, episodes in each():
+        assert len(episodes) == 5
+        lengths = [len(rewards) for _, rewards in episodes]
+        steps = sum(lengths)
+        assert (BATCH.states[steps:, run] == 5).all()
+        assert (BATCH.after[steps:, run] == 5).all()
+        assert not BATCH.rewards[steps:, run].any()
+        assert not BATCH.over[steps:, run].any()
+        numbers = np.repeat(np.arange(5), lengths)
+        assert (BATCH.episode[:steps, run] == numbers).all()
+        left = [k for length in lengths for k in range(length, 0, -1)]
+        assert (BATCH.left[:steps, run] == left).all()
+        assert (BATCH.left[steps:, run] == 1).all()
+    assert (~BATCH.over[-1]).any()  # some run rests
 
 
 # Prediction
@@ -159,14 +165,22 @@ def test_one_step_is_td_and_all_steps_are_monte_carlo():
             same(now, v)
 
 
+def by_run(column):
+    """Numbers by time and run as one list a run, without the rest."""
+    for run, episodes in each():
+        steps = sum(len(rewards) for _, rewards in episodes)
+        yield episodes, column[:steps, run]
+
+
 def test_sums_of_the_next_n_rewards():
-    rewards = rng(4).normal(size=(9, 2))
-    for n in (1, 2, 5, 9, 30):
-        want = [
-            sum(GAMMA**k * row for k, row in enumerate(rewards[t : t + n]))
-            for t in range(9)
-        ]
-        same(td.reward_sums(rewards, n, GAMMA), want)
+    for n in (1, 2, 5, 30):
+        for episodes, got in by_run(td.reward_sums(BATCH, n, GAMMA)):
+            want = [
+                sum(GAMMA**k * r for k, r in enumerate(rewards[t : t + n]))
+                for _, rewards in episodes
+                for t in range(len(rewards))
+            ]
+            same(got, want)
 
 
 def from_definition(states, rewards, v, lam, horizon=None):
@@ -188,11 +202,14 @@ def from_definition(states, rewards, v, lam, horizon=None):
 @pytest.mark.parametrize("lam", [0.0, 0.4, 1.0])
 def test_lambda_returns_are_weighted_n_step_returns(lam):
     v = np.append(rng(6).normal(size=(3, 5)), np.zeros((3, 1)), axis=1)
-    for e in range(5):
-        got = td.lambda_returns(BATCH.states[e], BATCH.rewards[e], v, GAMMA, lam)
-        for run, episodes in each():
-            want = from_definition(*episodes[e], v[run], lam)
-            same(got[: len(want), run], want)
+    got = td.lambda_returns(BATCH, v, GAMMA, lam)
+    for run, (episodes, column) in enumerate(by_run(got)):
+        want = [
+            gain
+            for states, rewards in episodes
+            for gain in from_definition(states, rewards, v[run], lam)
+        ]
+        same(column, want)
 
 
 @pytest.mark.parametrize("lam", [0.0, 0.6, 1.0])
@@ -285,13 +302,11 @@ def test_mean_returns_are_the_mean_over_all_visits():
 
 def predictor():
     """Sutton & Barto's example 6.4: once A then B and nothing, six times B and 1."""
-    states = np.full((8, 3, 1), 2)
-    rewards, lengths = np.zeros((8, 2, 1)), np.ones((8, 1), int)
-    states[:, 0] = 1
-    states[0, :2, 0] = 0, 1
-    lengths[0] = 2
-    rewards[1:7, 0] = 1
-    return Episodes(states, rewards, lengths, np.array([False, False, True]))
+    after = np.array([1, 2, 2, 2, 2, 2, 2, 2, 2])
+    states = np.array([0, 1, 1, 1, 1, 1, 1, 1, 1])
+    rewards = np.array([0, 0, 1, 1, 1, 1, 1, 1, 0.0])
+    columns = (column[:, None] for column in (states, rewards, after, after == 2))
+    return Episodes(*columns, np.array([False, False, True]))
 
 
 def test_you_are_the_predictor():
@@ -560,5 +575,5 @@ def test_what_is_wrong_is_named():
     with pytest.raises(ValueError, match="n must be at least 1, got 0"):
         td.n_step_td(BATCH, 0, ALPHAS)
     endless = worlds.zhao_grid_world()
-    with pytest.raises(ValueError, match="must reach an end within 50 steps"):
+    with pytest.raises(ValueError, match="to an end within 50 steps"):
         sample_episodes(endless, worlds.uniform(endless), 1, 1, rng(), longest=50)
