@@ -1,4 +1,4 @@
-# Round and round: the Bellman equation of the counted process, a thousand times and more.
+# Round and round: the Bellman equation of the counted process, until it rests.
 # keeps: all
 
 # %% solution="two_answers"

@@ -4,6 +4,6 @@
 # %% solution="learn_by_watching"
 def learn_by_watching(steps, q, alpha, gamma):
     q = q.copy()
-    for s, a, r, after, over in steps:
+    for s, a, r, after, _ in steps:
         q[s, a] += alpha * (r + gamma * q[after].max() - q[s, a])
     return q
