@@ -5,6 +5,7 @@ right, down, left and, where a world has it, stay.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import SupportsIndex
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from lib import figures
 
-Cell = int | tuple[int, int]
+Cell = SupportsIndex | Sequence[SupportsIndex]
 
 # Steps in the picture, x to the right and y down.
 MOVES = ((0, -1), (1, 0), (0, 1), (-1, 0))
@@ -53,7 +54,7 @@ def draw(
     """
     rows, columns = grid(shape)
     values = per_state("values", values, shape)
-    arrows = None if policy is None else chances(policy, shape)
+    arrows = None if policy is None else chances("policy", policy, shape)
     blocked = states("forbidden", forbidden, shape)
     goals = states("target", target, shape)
     if digits < 0:
@@ -109,7 +110,7 @@ def per_state(name: str, values: ArrayLike, shape: tuple[int, int]) -> np.ndarra
     return values
 
 
-def chances(policy: ArrayLike, shape: tuple[int, int]) -> np.ndarray:
+def chances(name: str, policy: ArrayLike, shape: tuple[int, int]) -> np.ndarray:
     """The chance of each action in each state; all zero where nothing is chosen.
 
     Raises:
@@ -118,11 +119,11 @@ def chances(policy: ArrayLike, shape: tuple[int, int]) -> np.ndarray:
     policy, count = np.asarray(policy, dtype=float), shape[0] * shape[1]
     if policy.shape not in ((count, 4), (count, 5)):
         raise ValueError(
-            f"policy must be of shape ({count}, 4) or ({count}, 5), got {policy.shape}"
+            f"{name} must be of shape ({count}, 4) or ({count}, 5), got {policy.shape}"
         )
     total = policy.sum(-1)
     if not ((policy >= 0).all() and (np.isclose(total, 1) | (total == 0)).all()):
-        raise ValueError("policy must hold rows of chances, each summing to 1 or to 0")
+        raise ValueError(f"{name} must hold rows of chances, each summing to 1 or to 0")
     return policy
 
 
@@ -179,21 +180,33 @@ def _cell(axis: Axes, cell: tuple[int, int], forbidden: bool, target: bool) -> N
 
 
 def _draw_policy(axis: Axes, centre: tuple[float, float], row: np.ndarray) -> None:
-    """Arrows that begin at the centre, or at the circle that means stay."""
-    begin = 0.0
-    if len(row) == 5 and row[4] > 0:
-        radius = 0.04 + 0.06 * row[4]
-        begin = radius + 0.03
+    """One state's arrows, and the circle that means stay."""
+    arrows, radius = marks(row)
+    if radius:
         style = {"fill": False, "edgecolor": figures.INK, "linewidth": 1.2}
         axis.add_patch(Circle(centre, radius, **style))
-    if row[:4].max() > 1 - 1e-6:
+    for corners in arrows:
+        axis.add_patch(Polygon(corners + centre, color=figures.INK, linewidth=0))
+
+
+def marks(row: np.ndarray) -> tuple[list[np.ndarray], float]:
+    """Corners (7, 2) of the arrows of one state, and the radius of its circle, or 0.
+
+    row: chances of up, right, down, left and perhaps stay. The unit is the width of a
+    cell, y points down, and the arrows begin at the origin or at the circle.
+    """
+    stay = row[4] if len(row) == 5 else 0.0
+    radius = 0.04 + 0.06 * stay if stay > 0 else 0.0
+    begin = radius + 0.03 if radius else 0.0
+    if max(row[:4]) > 1 - 1e-6:
         begin = -REACH  # the only one: through the middle
-    for move, chance in zip(MOVES, row):
+    arrows = []
+    for (x, y), chance in zip(MOVES, row):
         if chance > 0:
             end = begin + (REACH - begin) * (0.45 + 0.55 * chance)
             corners = _arrow(begin, end) * (1, 0.5 + 0.5 * chance)
-            corners = corners @ np.array([move, (-move[1], move[0])])
-            axis.add_patch(Polygon(corners + centre, color=figures.INK, linewidth=0))
+            arrows.append(corners @ [(x, y), (-y, x)])
+    return arrows, radius
 
 
 def _arrow(begin: float, end: float) -> np.ndarray:

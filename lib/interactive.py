@@ -28,6 +28,9 @@ Value = int | float | str
 # Bytes of values in one figure. A chapter's page without any is about as large.
 LIMIT = 300_000
 
+# What the sentence below the picture ends with.
+MOVABLE = "On the course's website, with JavaScript, this figure can be moved."
+
 # Series differ in more than colour: lines in dashes, points in shape (also explore.js).
 DASHES = ((), (6, 2), (2, 2), (8, 2, 2, 2))
 MARKERS = ("o", "s", "^", "D")
@@ -131,7 +134,7 @@ def explore(
     ]
     frames = [_points(curves(**state), along, axes) for state in states]
     names = _names(frames)
-    _check_texts(alt, xlabel, ylabel, *names, *itertools.chain(*offered.items()))
+    check_texts(alt, xlabel, ylabel, *names, *itertools.chain(*offered.items()))
     together = np.concatenate([p for frame in frames for p in frame.values()])
     axes = [axis.around(column) for axis, column in zip(axes, together.T)]
 
@@ -148,15 +151,16 @@ def explore(
         "x": None if x is None else [_digits(value, 6) for value in along],
         **_packed(frames, axes, lines=x is not None),
     }
-    inlined = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
-    size = len(inlined.encode())
-    if size > LIMIT:
-        raise ValueError(
-            f"choices must fit into {LIMIT:,} bytes, got {size:,} for {len(states)} "
-            "states: offer fewer values, or draw fewer points"
-        )
+    inlined = inline(
+        data,
+        "choices",
+        f"{len(states)} states: offer fewer values, or draw fewer points",
+    )
     picture = _picture(frames[states.index(first)], axes, lines=x is not None)
-    return Explorer(_page(picture, alt, first, inlined), alt)
+    shown = ", ".join(
+        f"{_spoken(name)} {_label(value)}" for name, value in first.items()
+    )
+    return page("explore", picture, alt, f"{shown}. {MOVABLE}", inlined)
 
 
 def _first(
@@ -224,14 +228,6 @@ def _names(frames: list[dict[str, np.ndarray]]) -> list[str]:
     return names
 
 
-def _check_texts(alt: str, *texts: object) -> None:
-    if not alt.strip():
-        raise ValueError(f"alt must say what the figure shows, got {alt!r}")
-    for text in texts:
-        if "$" in str(text):
-            raise ValueError(f"labels and names must be plain, not TeX, got {text!r}")
-
-
 def _packed(
     frames: list[dict[str, np.ndarray]], axes: list[Axis], *, lines: bool
 ) -> dict[str, list]:
@@ -262,26 +258,64 @@ def _picture(frame: dict[str, np.ndarray], axes: list[Axis], *, lines: bool) -> 
         settings = {"label": side.label, "scale": side.scale, "lim": side.limits}
         axis.set(**{f"{side.name}{key}": value for key, value in settings.items()})
     axis.legend()
+    return svg(figure)
+
+
+# What every figure needs that a script of the site moves.
+
+
+def check_texts(alt: str, *texts: object) -> None:
+    """Refuse a figure that says nothing to those who cannot see it, and TeX.
+
+    Raises:
+        ValueError: `alt` is empty, or one of the texts holds TeX.
+    """
+    if not alt.strip():
+        raise ValueError(f"alt must say what the figure shows, got {alt!r}")
+    for text in texts:
+        if "$" in str(text):
+            raise ValueError(f"labels and names must be plain, not TeX, got {text!r}")
+
+
+def inline(data: object, name: str, hint: str) -> str:
+    """The values as the page holds them; `name` and `hint` are for the error.
+
+    Raises:
+        ValueError: they take more than `LIMIT` bytes.
+    """
+    inlined = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    size = len(inlined.encode())
+    if size > LIMIT:
+        raise ValueError(
+            f"{name} must fit into {LIMIT:,} bytes, got {size:,} for {hint}"
+        )
+    return inlined.replace("<", "\\u003c")  # or it might end the script
+
+
+def svg(figure: Figure) -> bytes:
+    """A picture that is the same bytes on every run."""
     picture = io.BytesIO()
     figure.savefig(picture, format="svg", metadata={"Date": None})
     return picture.getvalue()
 
 
-def _page(picture: bytes, alt: str, first: dict[str, Value], inlined: str) -> str:
-    """The figure as HTML: a picture, a sentence, and the values for the script."""
+def page(kind: str, picture: bytes, alt: str, shown: str, inlined: str) -> Explorer:
+    """The figure as HTML: a picture, what is shown there, the values for the script.
+
+    kind: the class of the figure, by which a page loads its script.
+    """
     source = "data:image/svg+xml;base64," + base64.b64encode(picture).decode()
-    state = ", ".join(
-        f"{_spoken(name)} {_label(value)}" for name, value in first.items()
-    )
-    inlined = inlined.replace("<", "\\u003c")  # or it might end the script
-    return (
-        '<figure class="explore">\n'
+    text = (
+        f'<figure class="{kind}">\n'
         f'<img alt="{html.escape(alt)}" src="{source}">\n'
-        f"<figcaption>Shown: {html.escape(state)}. On the course's website, with "
-        "JavaScript, this figure can be moved.</figcaption>\n"
+        f"<figcaption>Shown: {html.escape(shown)}</figcaption>\n"
         f'<script type="application/json">{inlined}</script>\n'
         "</figure>"
     )
+    return Explorer(text, alt)
+
+
+# Names and numbers.
 
 
 def _spoken(name: str) -> str:

@@ -15,6 +15,9 @@ from course.site import execution, formulas
 
 STATIC = Path(__file__).parent / "static"
 
+# The class of a figure that moves (lib/interactive.py, lib/stepping.py), its script.
+MOVERS = {"explore": "explore.js", "stepper": "step.js"}
+
 # A page that shows another page's glue, or the times of all pages.
 SHOWS_OTHERS = re.compile(r"\.md::|^```\{page-runs\}", re.M)
 
@@ -116,10 +119,11 @@ def drop_thebe(app, pagename, templatename, context, doctree):
     ]
 
 
-def add_explorer(app, pagename, templatename, context, doctree):
-    """The script of figures with sliders, on the pages that have one."""
-    if '<figure class="explore">' in context.get("body", ""):
-        app.add_js_file("explore.js", loading_method="defer")
+def add_movers(app, pagename, templatename, context, doctree):
+    """The scripts of figures that move, on the pages that have one."""
+    for kind, script in MOVERS.items():
+        if f'<figure class="{kind}">' in context.get("body", ""):
+            app.add_js_file(script, loading_method="defer")
 
 
 class PageRuns(SphinxDirective):
@@ -193,7 +197,7 @@ def setup(app):
     app.connect("doctree-read", add_footer)
     app.connect("build-finished", after_building)
     app.connect("html-page-context", drop_thebe, priority=900)
-    app.connect("html-page-context", add_explorer)
+    app.connect("html-page-context", add_movers)
     app.config.html_static_path.append(str(STATIC))
     app.add_css_file("course.css")
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": False}

@@ -197,7 +197,7 @@
     figure.replaceChildren();
     const plot = drawn(figure, "svg", { role: "img", "aria-label": alt });
     const values = legend(figure, data);
-    const controls = element(figure, "div");
+    const controls = element(figure, "div", { class: "figure-controls" });
     const shows = data.choices.map((choice, i) => {
       const make = choice.buttons ? buttons : slider;
       const count = choice.values.length;
