@@ -4,7 +4,7 @@
 # %% solution="learn_by_watching"
 def learn_by_watching(steps, q, alpha, gamma):
     q = q.copy()
-    for s, a, r, after, over in steps:
+    for s, a, r, _, over in steps:
         best = 0.0 if over else q[s].max()
         q[s, a] += alpha * (r + gamma * best - q[s, a])
     return q

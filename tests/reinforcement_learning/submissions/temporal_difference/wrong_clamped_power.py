@@ -1,4 +1,4 @@
-# Discounts a value n times where it is fewer steps away, and takes the last state for it.
+# Where the episode ends, takes the last state's value for the one n steps on.
 # loses: test_learn_n_steps
 
 # %% solution="learn_n_steps"
