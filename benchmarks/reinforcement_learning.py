@@ -132,7 +132,7 @@ def n_step_plain() -> np.ndarray:
 
 # The cliff, example 6.6
 
-CLIFF_RUNS, CLIFF_EPISODES = 100, 500
+CLIFF_RUNS, CLIFF_EPISODES = 400, 500
 METHODS = {
     "sarsa": td.sarsa_value,
     "expected": td.expected_sarsa_value,

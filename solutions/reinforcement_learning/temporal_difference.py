@@ -51,8 +51,8 @@ record = [([0, 1, 2], [1.0, 3.0], True), ([1, 0], [2.0], False)]
 check.close(
     values_from_record(record, 4, 0.5, 0.5),
     np.array([0.5, 1.5 + 0.5 * (2 + 0.5 * 0.5 - 1.5), 0.0, 0.0]),
-    "two episodes, step size 0.5, gamma 0.5. The first ends in state 2, so that states 0 "
-    "and 1 get half of 1 and of 3. The second is cut short in state 0, which is worth "
+    "two episodes, step size 0.5, gamma 0.5. The first ends in state 2: states 0 and "
+    "1 get half of 1 and of 3. The second is cut short in state 0, which is worth "
     "0.5 by then: state 1 moves halfway to 2 + 0.5 · 0.5",
 )
 check.close(
