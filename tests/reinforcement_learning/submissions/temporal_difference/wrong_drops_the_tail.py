@@ -1,0 +1,12 @@
+# Updates only states that have n more steps.
+# loses: test_learn_n_steps
+
+# %% solution="learn_n_steps"
+def learn_n_steps(values, states, rewards, n, alpha, gamma):
+    values, T = values.copy(), len(rewards)
+    for t in range(max(T - n + 1, 0)):
+        target = sum(gamma**k * r for k, r in enumerate(rewards[t : t + n]))
+        if t + n < T:
+            target += gamma**n * values[states[t + n]]
+        values[states[t]] += alpha * (target - values[states[t]])
+    return values
