@@ -26,6 +26,7 @@ proof: $(INSTALLED)
 	$(BIN)/python -m pytest -m proof
 	$(BIN)/python -m benchmarks.grading
 	$(BIN)/python -m benchmarks.attention_efficiency
+	$(BIN)/python -m benchmarks.reinforcement_learning
 
 # Resolve all dependencies afresh and write requirements.lock.
 lock: $(INSTALLED)

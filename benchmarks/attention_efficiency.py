@@ -30,10 +30,13 @@ from lib.attention_efficiency.flash_attention import (
     flash_attention,
     sdpa,
 )
+from lib.attention_efficiency.linear_attention import linear_attention
+from lib.attention_efficiency.performer import orthogonal_gaussian, performer_attention
 
 OUT = Path(__file__).resolve().parent.parent / "_build/benchmarks"
 WIDTH = 64
 YARDSTICK = "PyTorch"
+DIRECTIONS = orthogonal_gaussian(256, WIDTH, torch.Generator().manual_seed(0)).float()
 
 Form = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -55,12 +58,20 @@ FORMS: list[tuple[str, str, Form]] = [
     ("forward", "table of scores", sdpa),
     ("forward", "tiles of 128", lambda q, k, v: flash_attention(q, k, v)[0]),
     ("forward", "tiles of 256", lambda q, k, v: flash_attention(q, k, v, 256, 256)[0]),
+    ("forward", "linear", linear_attention),
+    ("forward", "Performer", lambda q, k, v: performer_attention(q, k, v, DIRECTIONS)),
     ("forward and backward", YARDSTICK, backwards(F.scaled_dot_product_attention)),
     ("forward and backward", "table of scores", backwards(sdpa)),
     (
         "forward and backward",
         "tiles of 256",
         backwards(lambda q, k, v: FlashAttention.apply(q, k, v, 256)),
+    ),
+    ("forward and backward", "linear", backwards(linear_attention)),
+    (
+        "forward and backward",
+        "Performer",
+        backwards(lambda q, k, v: performer_attention(q, k, v, DIRECTIONS)),
     ),
 ]
 

@@ -20,6 +20,13 @@ import numpy as np
 
 from lib.reinforcement_learning import environments as worlds
 from lib.reinforcement_learning import temporal_difference as td
+from lib.reinforcement_learning import value_approximation as va
+from lib.reinforcement_learning.features import (
+    fourier_features,
+    group_features,
+    polynomial_features,
+    tile_features,
+)
 from lib.reinforcement_learning.streams import sample_streams
 
 OUT = Path(__file__).resolve().parent.parent / "_build/benchmarks"
@@ -193,12 +200,70 @@ def cliff_plain() -> np.ndarray:
     return out
 
 
+# The 1000-state walk: gradient Monte Carlo with four sets of features, figures 9.5 and
+# 9.10. The plain side has numpy for the features of one state.
+
+FAR_RUNS, FAR_EPISODES = 8, 200
+
+
+def far_learners() -> list[tuple[np.ndarray, float]]:
+    """Features of the states 1 to 1000, and a step size, for each learner."""
+    places = np.arange(1, 1001)[:, None]
+    return [
+        (polynomial_features(places / 1000, 5), 1e-4),
+        (fourier_features(places / 1000, 5), 5e-5),
+        (tile_features((places - 1) / 1000, 5, 50), 1e-4 / 50),
+        (group_features((places - 1) / 1000, 5), 1e-4),
+    ]
+
+
+def far_errors(weights: list[np.ndarray]) -> np.ndarray:
+    """(runs, learners): error over the states, weighted by how often they are seen."""
+    walk = worlds.random_walk(1000, left=-1.0, reach=100)
+    true = worlds.policy_values(walk, worlds.uniform(walk), 1.0)[1:-1]
+    d, _ = va.visiting_distribution(walk.P[:, 0], walk.start, walk.terminal)
+    pairs = zip(far_learners(), weights)
+    return np.stack(
+        [va.value_error(w @ Phi.T, true, d[1:-1]) for (Phi, _), w in pairs], 1
+    )
+
+
+def far_fast() -> np.ndarray:
+    learners = far_learners()
+    Phi = np.pad(np.concatenate([Phi for Phi, _ in learners], 1), ((1, 1), (0, 0)))
+    widths = [Phi.shape[1] for Phi, _ in learners]
+    steps = va.long_walks(FAR_RUNS, FAR_EPISODES, np.random.default_rng(0))
+    start = np.zeros((FAR_RUNS, Phi.shape[1]))
+    w = va.gradient_mc(Phi, start, steps, [alpha for _, alpha in learners], widths)
+    return far_errors(np.split(w, np.cumsum(widths)[:-1], 1))
+
+
+def far_plain() -> np.ndarray:
+    rng, found = random.Random(1), []
+    for Phi, alpha in far_learners():
+        weights = np.zeros((FAR_RUNS, Phi.shape[1]))
+        for w in weights:
+            for _ in range(FAR_EPISODES):
+                state, path = 500, []
+                while 1 <= state <= 1000:
+                    path.append(state)
+                    jump = rng.randint(1, 100)
+                    state += jump if rng.random() < 0.5 else -jump
+                target = 1.0 if state > 1000 else -1.0
+                for s in path:
+                    phi = Phi[s - 1]
+                    w += alpha * (target - phi @ w) * phi
+        found.append(weights)
+    return far_errors(found)
+
+
 # What is compared: each side gives (runs, numbers of the figure).
 
 FIGURES: dict[str, tuple[Callable[[], np.ndarray], Callable[[], np.ndarray]]] = {
     f"random walk, {WALK_RUNS} runs": (walk_fast, walk_plain),
     f"n-step, {LONG_RUNS} runs": (n_step_fast, n_step_plain),
     f"cliff, {CLIFF_RUNS} runs": (cliff_fast, cliff_plain),
+    f"1000 states, {FAR_RUNS} runs": (far_fast, far_plain),
 }
 
 
