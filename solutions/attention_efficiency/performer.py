@@ -63,8 +63,8 @@ check.close(
     got[0] @ got[1].T,
     torch.tensor([[math.exp(-(8 + 4) / 4)]]),
     "five directions that are all zero, d = 4: only exp(−‖q‖²/2√d − ‖k‖²/2√d) is left. "
-    "Five times too much: 1/√m is missing. exp(−6): the squares are those of the vectors "
-    "before scaling",
+    "Five times too much: 1/√m is missing. exp(−6): the squares are those of the "
+    "vectors before scaling",
 )
 ### BEGIN HIDDEN TESTS
 draw = check.generator("softmax_features")
@@ -331,8 +331,8 @@ for causal in (False, True):
     check.close(
         favor_attention(q, k, torch.full((3, 1), 4.0), W, causal),
         torch.full((3, 1), 4.0),
-        f"all values 4, causal {causal}: a weighted mean of them is 4. Is it divided by "
-        "the sum of the same weights?",
+        f"all values 4, causal {causal}: a weighted mean of them is 4. Is it divided "
+        "by the sum of the same weights?",
     )
 check.close(
     favor_attention(q, k, v, W, True)[0],
