@@ -163,6 +163,9 @@ def test_one_environment_at_a_time_gives_the_same_episodes_in_distribution():
     G = returns(played.rewards, 0.9)[:, 0]
     want = mdp.start @ worlds.policy_values(mdp, pi, 0.9)
     assert abs(G.mean() - want) < 5 * G.std() / 2000**0.5
+    for episode in lists(played):
+        for (s, a, reward), (after, _, _) in itertools.pairwise(episode):
+            assert reward == mdp.R[s, a, after]
     again = play(worlds.Environment(mdp), pi, 2000, 12)
     np.testing.assert_array_equal(played.states, again.states)
 
