@@ -365,13 +365,13 @@ def largest_tensor(q, k, v, W, causal):
             return out
 
     with Watch():
-        favor_attention(q, k, v, W, causal)
+        favor_attention(*(q, k, v, W, causal))
     return Watch.most
 
 
 @check.probe
 def what_is_left(q, k, v, W):
-    favor_attention(q, k, v, W, True)
+    favor_attention(*(q, k, v, W, True))
     return q, k, v, W
 
 

@@ -316,7 +316,7 @@ draw = check.rng("exploring_starts_round")
 
 @check.probe
 def round_after(q, counts, states, actions, G, over):
-    exploring_starts_round(q, counts, states, actions, G, over)
+    exploring_starts_round(*(q, counts, states, actions, G, over))
     return q, counts, states, actions, G, over
 
 
