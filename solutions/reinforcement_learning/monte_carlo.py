@@ -316,8 +316,9 @@ draw = check.rng("exploring_starts_round")
 
 @check.probe
 def round_after(q, counts, states, actions, G, over):
-    exploring_starts_round(*(q, counts, states, actions, G, over))
-    return q, counts, states, actions, G, over
+    given = q, counts, states, actions, G, over
+    exploring_starts_round(*given)
+    return given
 
 
 def stream(n, n_states, n_actions, chance):
