@@ -170,7 +170,7 @@ def true_online_td_lambda(
         v[...] += (alphas * (error + moved))[:, None] * trace
         v[rows, s] -= alphas * moved
         seen[...] = then
-        trace[batch.over[t]], seen[batch.over[t]] = 0, 0
+        trace[batch.over[t]] = 0  # and seen is that of the end, 0
 
     return batch.follow(v, learn)
 
