@@ -1,6 +1,6 @@
 """The 1000-state walk: many runs at a time, against one episode and one step at a time.
 
-    python benchmarks/thousand_states.py [--runs 8] [--episodes 200]
+    python benchmarks/thousand_states.py [--runs 30] [--episodes 100]
 
 Gradient Monte Carlo as in Sutton & Barto's figures 9.5 and 9.10: cosines and powers of
 order 5, 50 tilings and one. `fast` is the chapter's way: all runs and all four sets of
@@ -76,8 +76,8 @@ def plain(learners, runs, episodes, seed=0):
 def main():
     """Print a row a figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=8)
-    parser.add_argument("--episodes", type=int, default=200)
+    parser.add_argument("--runs", type=int, default=30)
+    parser.add_argument("--episodes", type=int, default=100)
     args = parser.parse_args()
     walk = worlds.random_walk(1000, left=-1.0, reach=100)
     true = worlds.policy_values(walk, worlds.uniform(walk), 1.0)
