@@ -491,6 +491,18 @@ def test_steps_and_returns_are_those_of_the_episodes():
     assert (learned.steps >= 13).all()
 
 
+def test_every_run_keeps_its_own_episodes_to_the_last():
+    """A chain that pays 2^s for leaving s: the return tells how long it was."""
+    P, R = np.zeros((6, 1, 6)), np.zeros((6, 1, 6))
+    P[5, 0, 5] = 1
+    for s in range(5):
+        P[s, 0, s + 1], R[s, 0, s + 1] = 1, 2.0**s
+    chain = MDP(P, R, np.arange(6) == 5, np.append(np.full(5, 0.2), 0.0))
+    for seed in range(5):
+        learned = td.td_control(chain, td.sarsa_value, 8, 7, 0.5, 0.0, rng(seed))
+        same(learned.returns, 32 - 2 ** (5 - learned.steps))
+
+
 def test_watching_anyone_q_learning_learns_what_is_best():
     """Deterministic moves and alpha = 1: exactly, from a policy that only wanders."""
     mdp = worlds.zhao_grid_world(r_forbidden=-10.0)
