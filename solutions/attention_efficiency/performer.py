@@ -265,6 +265,16 @@ check.close(
     torch.tensor(True),
     "2000 blocks: the lengths inside a block know of each other",
 )
+blocks = 6000
+more = orthogonal_rows(blocks * d, d, check.generator("more")).view(blocks, d, d)
+check.close(
+    (more.square().mean(0) - 1) * (blocks / 2) ** 0.5,
+    torch.zeros(d, d).double(),
+    "6000 blocks: an entry has not the variance 1. Are the lengths those of vectors from "
+    "which the directions were made too? Then a length knows of its direction",
+    rtol=0,
+    atol=6,
+)
 flat = torch.nn.functional.normalize(W, dim=2).flatten(1)
 check.close(
     bool((flat[1:] * flat[:-1]).sum(1).abs().mean() < 0.5 * d**0.5),
