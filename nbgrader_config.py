@@ -19,7 +19,7 @@ from nbgrader.preprocessors import (
 
 from course.exercises.source import STUB
 from course.grading import export, feedback, plugin
-from course.paths import course_id, root, state
+from course.paths import course_id, database, root, state
 
 c = get_config()  # noqa: F821
 
@@ -34,7 +34,7 @@ state().mkdir(mode=0o700, parents=True, exist_ok=True)
 
 c.CourseDirectory.course_id = course_id()
 c.CourseDirectory.root = str(root())
-c.CourseDirectory.db_url = f"sqlite:///{state().absolute() / 'gradebook.db'}"
+c.CourseDirectory.db_url = database()
 c.CourseDirectory.source_directory = "_build/nbgrader/source"
 c.CourseDirectory.release_directory = "exercises"
 c.CourseDirectory.submitted_directory = "grading/submitted"

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import tomllib
 from pathlib import Path
 
@@ -56,6 +57,31 @@ def state() -> Path:
     """
     chosen = os.environ.get("COURSE_STATE")
     return Path(chosen) if chosen else platformdirs.user_state_path(course_id())
+
+
+def database() -> str:
+    """The address of the gradebook, as SQLAlchemy writes it: the one line of the file
+    `gradebook.url` in the private folder, else a SQLite file beside it.
+
+    A file and not a variable of the environment: a command that does not see it would
+    begin a second gradebook.
+
+    Raises:
+        CourseError: the file holds no address, or others can read it.
+    """
+    path = state().absolute() / "gradebook.url"
+    try:
+        url = path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return f"sqlite:///{path.with_name('gradebook.db')}"
+    if path.stat().st_mode & 0o077:
+        raise CourseError(f"others can read the password in {path}: `chmod 600` it")
+    if not re.fullmatch(r"(sqlite|postgresql\+psycopg)://\S+", url):
+        raise CourseError(
+            f"{path} must hold one address, postgresql+psycopg://user:password@host/"
+            "name or sqlite:///file"
+        )
+    return url
 
 
 def lessons(part: str | None = None) -> list[str]:

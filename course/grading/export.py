@@ -19,7 +19,7 @@ from nbgrader.plugins import ExportPlugin
 
 from course.grading.collect import submitted_as
 from course.grading.hygiene import visible
-from course.paths import CourseError, lessons, root, state
+from course.paths import CourseError, database, lessons, root
 
 COLUMNS = (
     *("assignment", "duedate", "timestamp", "student_id", "last_name", "first_name"),
@@ -120,14 +120,14 @@ class CsvExport(ExportPlugin):
 @click.option("--to", type=click.Path(path_type=Path, dir_okay=False))
 def export_command(part, form, to):
     """Write the points of PART, or of all parts, as a table (grades.csv)."""
-    database = state().absolute() / "gradebook.db"
-    if not database.exists():
-        raise CourseError(f"there is no gradebook at {database}: grade first")
+    url = database()
+    if url.startswith("sqlite:///") and not Path(url[len("sqlite:///") :]).exists():
+        raise CourseError("there is no gradebook yet: grade first")
     parts = sorted({lesson.split("/")[0] for lesson in lessons()})
     if part and part not in parts:
         raise CourseError(f"there is no part {part!r}; there is {', '.join(parts)}")
     to = to or root() / "grades.csv"
-    with Gradebook(f"sqlite:///{database}") as gradebook:
+    with Gradebook(url) as gradebook:
         found = rows(gradebook, [part] if part else ())
     write(to, table(found))
     click.echo(f"{len(found)} rows in {to}")
