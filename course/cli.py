@@ -24,6 +24,7 @@ COMMANDS = {
     "serve": "course.site.build",
     "solve": "course.exercises.solve",
     "start": "course.exercises.start",
+    "worker": "course.grading.remote",
 }
 
 

@@ -5,7 +5,6 @@ learners. Verdicts go to the store one by one, and each submission into the grad
 as soon as all its notebooks are judged: a run that is killed goes on where it was.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -44,21 +43,33 @@ class Report:
     "--jobs",
     "workers",
     type=click.IntRange(1),
-    default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
+    default=pool.cores(),
     show_default="the number of cores",
     help="How many notebooks are judged at a time.",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDR",
+    help="Judge on the workers of this Dask scheduler (`course worker`), not here.",
 )
 @click.option(
     "--allow-weak",
     is_flag=True,
     help="Grade where learners' code cannot be isolated; every verdict says so.",
 )
-def grade_command(part, students, workers, allow_weak):
+def grade_command(part, students, workers, scheduler, allow_weak):
     """Judge and record what learners handed in for PART."""
-    level = pool.level(allow_weak)
+    if scheduler:
+        from course.grading import remote
+
+        level = "weak" if allow_weak else pool.LEAST
+        opened = remote.Cluster(scheduler, level)
+    else:
+        level = pool.level(allow_weak)
+        opened = pool.Judges(workers)
     if level != pool.LEAST:
         click.secho(f"sandbox level: {level}; isolation is weak", fg="red", err=True)
-    with pool.Judges(workers) as judges:
+    with opened as judges:
         report = run(part, list(students), judges, level)
     show(report)
     if report.failures:
@@ -262,10 +273,7 @@ class _Batch:
                 items[student, lesson] = item
                 yield (student, lesson), item.request()
 
-        replies = self.judges.all(requests())
-        if alone:
-            replies = ((name, self.judges.one(request)) for name, request in requests())
-        for (student, lesson), reply in replies:
+        for (student, lesson), reply in self.judges.all(requests(), alone):
             item = items.pop((student, lesson))
             verdict = item.verdict(reply, alone)
             work.store().save(student, lesson, verdict)

@@ -36,6 +36,11 @@ def judge_one(job: bytes) -> bytes:
     return judge.judge_one(job)
 
 
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+
 def level(allow_weak: bool) -> str:
     """The sandbox level to ask of every worker.
 
@@ -79,6 +84,8 @@ class Judges:
         executor, self._executor = self._executor, None
         if executor is not None:
             if now:
+                # Also of a pool that broke: a worker that was started at that moment
+                # is waited for, and waits itself.
                 for worker in list((executor._processes or {}).values()):
                     worker.kill()
             executor.shutdown(cancel_futures=True)
@@ -88,48 +95,67 @@ class Judges:
         ((_, reply),) = self.all([(None, job)])
         return reply
 
-    def all(self, jobs: Iterable[tuple[object, bytes]]) -> Iterator[tuple]:
+    def all(
+        self, jobs: Iterable[tuple[object, bytes]], alone: bool = False
+    ) -> Iterator[tuple]:
         """(name, reply) of each (name, job), as they are done; None where the judge
-        failed. Jobs are taken from the iterable a few at a time."""
+        failed. Jobs are taken from the iterable a few at a time; `alone`, so that no
+        two are under way on one machine."""
         jobs = iter(jobs)
         running: dict[Future, tuple] = {}
         lost = []
         while True:
-            for name, job in jobs:
-                running[self._submit(job)] = name, job
-                # Enough that no worker waits while the caller does something.
-                if len(running) > 2 * self.count:
-                    break
+            # Asked each time: machines come and go.
+            most = self._most(alone)
+            while len(running) < most and (next_job := next(jobs, None)):
+                name, job = next_job
+                running[self._submit(job, alone)] = name, job
             if not running:
                 return
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
+            for future in self._done(running):
                 name, job = running.pop(future)
                 try:
-                    yield name, future.result()
+                    yield name, self._reply(future)
                 except BrokenProcessPool:
                     lost.append((name, job))
-                except Exception:  # the judge's own; the reply says grader error
-                    yield name, None
             if lost:
                 # One worker's end breaks the whole pool: nobody knows whose job it was.
                 lost += running.values()
                 running = {}
-                self.close()
+                self.close(now=True)
                 for name, job in lost:
                     yield name, self._again(job)
                 lost = []
 
+    def _most(self, alone):
+        """How many jobs to have under way: no worker waits while the caller works."""
+        return 1 if alone else 2 * self.count + 1
+
+    def _done(self, running):
+        """Those that are done, once there are any."""
+        return wait(running, return_when=FIRST_COMPLETED).done
+
+    def _reply(self, future):
+        """What a worker said; None if the judge failed.
+
+        Raises:
+            BrokenProcessPool: a worker ended; the job may be done again.
+        """
+        try:
+            return future.result()
+        except BrokenProcessPool:
+            raise
+        except Exception:  # the judge's own; the verdict says grader error
+            return None
+
     def _again(self, job):
         try:
-            return self._submit(job).result()
+            return self._reply(self._submit(job))
         except BrokenProcessPool:
-            self.close()
-        except Exception:
-            pass  # the judge's own, as above
+            self.close(now=True)
         return None
 
-    def _submit(self, job):
+    def _submit(self, job, alone=False):
         if self._executor is None:
             self._executor = ProcessPoolExecutor(
                 self.count,
@@ -138,10 +164,14 @@ class Judges:
                 (str(root()),),
             )
         try:
-            return self._executor.submit(_work, self.judge, job)
-        except BrokenProcessPool as error:
+            return self._executor.submit(work, self.judge, job)
+        except (BrokenProcessPool, OSError) as error:
+            # It may break while it starts a worker for this very job, whose pipe is
+            # then closed already.
+            if not self._executor._broken:
+                raise
             future = Future()
-            future.set_exception(error)
+            future.set_exception(BrokenProcessPool(str(error)))
             return future
 
 
@@ -160,7 +190,8 @@ def _begin(course):
     threading.Thread(target=follow, daemon=True).start()
 
 
-def _work(judge, job):
+def work(judge: Callable[[bytes], bytes], job: bytes) -> bytes:
+    """In a worker: ask the judge, and end with it when it hangs."""
     limits = json.loads(job)["limits"]
     cells = json.loads(job)["cells"]
     learners = sum(cell["kind"] != "test" for cell in cells)

@@ -33,8 +33,8 @@ from nbgrader.preprocessors import (
     saveautogrades,
 )
 from nbgrader.utils import parse_utc
-from sqlalchemy import create_engine, event, inspect
-from sqlalchemy.exc import SAWarning
+from sqlalchemy import create_engine, event, inspect, text
+from sqlalchemy.exc import OperationalError, SAWarning
 from sqlalchemy.orm import Session, joinedload, selectinload
 from traitlets.config import Config, PyFileConfigLoader
 
@@ -43,6 +43,7 @@ from course.grading.jobs import Exercise
 from course.paths import CourseError, root
 
 PATIENCE = 30  # seconds that another program may keep the database
+GRADER = 0x67726164  # by this number graders know each other on a PostgreSQL server
 
 
 def config() -> Config:
@@ -64,9 +65,12 @@ class Writer:
         self.config = configuration or config()
         self.url = self.config.CourseDirectory.db_url
         self.engine = _engine(self.url)
+        self.only = None if self.url.startswith("sqlite") else _alone(self.engine)
 
     def close(self) -> None:
         """Let go of the database."""
+        if self.only is not None:
+            self.only.close()
         self.engine.dispose()
 
     def __enter__(self):
@@ -199,9 +203,31 @@ class Writer:
                 AssignLatePenalties(config=self.config).preprocess(node, resources)
 
 
+def _alone(engine):
+    """A connection to a server; while it is open, nobody else writes marks there. The
+    lock in the private folder holds on one machine only.
+
+    Raises:
+        CourseError: the server does not answer, or another machine grades.
+    """
+    try:
+        connection = engine.connect()
+        taken = connection.scalar(text(f"select pg_try_advisory_lock({GRADER})"))
+        connection.commit()  # the lock is the connection's, not the transaction's
+    except OperationalError as error:
+        raise CourseError(f"the gradebook cannot be reached: {error.orig}") from error
+    if not taken:
+        connection.close()
+        raise CourseError(
+            "another machine writes into this gradebook: wait for it, or end it"
+        )
+    return connection
+
+
 def _engine(url: str):
     if not url.startswith("sqlite"):
-        return create_engine(url, future=True)
+        patience = {"options": f"-c lock_timeout={1000 * PATIENCE}"}
+        return create_engine(url, future=True, connect_args=patience)
     engine = create_engine(url, future=True, connect_args={"timeout": PATIENCE})
 
     # pysqlite's own idea of transactions would commit between statements.

@@ -48,14 +48,55 @@ def template(tmp_path_factory):
     return base
 
 
+@pytest.fixture(scope="session")
+def server():
+    """A PostgreSQL server."""
+    import postgres
+
+    programs = postgres.programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    found = postgres.Server(programs)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def released(server, template, tmp_path_factory):
+    """A database whose gradebook has the course, as the template's has."""
+    import room
+
+    base = tmp_path_factory.mktemp("released")
+    shutil.copytree(template, base, dirs_exist_ok=True)
+    name = server.database()
+    room.keep_gradebook_at(server.url(name), base / "state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(base / "course")
+        patch.setenv("COURSE_STATE", str(base / "state"))
+        paths.root.cache_clear()
+        room.generate()
+    paths.root.cache_clear()
+    return name
+
+
 @pytest.fixture
-def classroom(template, tmp_path, monkeypatch):
+def database(request):
+    """What keeps the gradebook; a test may be run with "postgresql" too."""
+    return getattr(request, "param", "sqlite")
+
+
+@pytest.fixture
+def classroom(template, tmp_path, monkeypatch, database, request):
     """The small course, entered, with nothing handed in."""
     import room
 
     from course.grading import jobs, plugin
 
     shutil.copytree(template, tmp_path, dirs_exist_ok=True)
+    if database == "postgresql":
+        server, released = map(request.getfixturevalue, ("server", "released"))
+        url = server.url(server.database(released))
+        room.keep_gradebook_at(url, tmp_path / "state")
     monkeypatch.chdir(tmp_path / "course")
     monkeypatch.setenv("COURSE_STATE", str(tmp_path / "state"))
     paths.root.cache_clear()

@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
-import sqlite3
+from datetime import datetime
 from pathlib import Path
+
+import sqlalchemy
 
 from course.exercises.assign import dumps, notebook, release
 from course.exercises.source import read
@@ -101,6 +103,14 @@ def generate() -> None:
     assert api().generate_assignment(PART)["success"]
 
 
+def keep_gradebook_at(url: str, state: Path) -> None:
+    """Say in the private folder where the gradebook is."""
+    path = state / "gradebook.url"
+    path.touch(0o600)
+    path.write_text(url)
+    (state / "gradebook.db").unlink(missing_ok=True)
+
+
 def api():
     """nbgrader's own interface, as formgrader uses it."""
     from nbgrader.apps import NbGraderAPI
@@ -160,11 +170,21 @@ class Room:
             join base_cell on base_cell.id = comment.cell_id
         """
         found = {}
-        with sqlite3.connect(self.state / "gradebook.db") as db:
+        engine = sqlalchemy.create_engine(self.url)
+        with engine.connect() as db:
             for text in (query, comments):
-                for student, notebook, cell, *values in db.execute(text):
+                for row in db.execute(sqlalchemy.text(text)):
+                    student, notebook, cell, *values = map(_same, row)
                     found.setdefault(student, {})[notebook, cell] = tuple(values)
+        engine.dispose()
         return found
+
+    @property
+    def url(self) -> str:
+        """Where the gradebook is."""
+        path = self.state / "gradebook.url"
+        own = f"sqlite:///{self.state / 'gradebook.db'}"
+        return path.read_text() if path.exists() else own
 
     def points(self, student: str, lesson: str = "first") -> dict:
         """The automatic scores of a learner, by test."""
@@ -195,8 +215,7 @@ class Room:
         """What an instructor enters in formgrader."""
         from nbgrader.api import Gradebook
 
-        url = f"sqlite:///{self.state / 'gradebook.db'}"
-        with Gradebook(url) as gradebook:
+        with Gradebook(self.url) as gradebook:
             grade = gradebook.find_grade(test, lesson, PART, student)
             grade.manual_score = score
             grade.needs_manual_grade = False
@@ -205,6 +224,13 @@ class Room:
     def autograde(self, student: str) -> dict:
         """`nbgrader autograde --force` of one learner."""
         return api().autograde(PART, student, force=True)
+
+
+def _same(value):
+    """A value of a row as SQLite has it."""
+    if isinstance(value, datetime):
+        return value.isoformat(" ", "microseconds")
+    return int(value) if isinstance(value, bool) else value
 
 
 def enter(folder: Path, state: Path) -> None:

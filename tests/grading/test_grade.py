@@ -24,7 +24,10 @@ FULL = {"test_double": 2, "test_double_twice": 1, "test_triple": 2}
 LESSON = f"{PART}/first"
 
 
-pytestmark = pytest.mark.usefixtures("measured")
+pytestmark = [
+    pytest.mark.usefixtures("measured"),
+    pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True),
+]
 
 
 def run(judges, *students):
@@ -174,7 +177,7 @@ def test_a_run_that_is_cut_leaves_needs_grading(classroom, judges):
     classroom.submit("ada", double="wrong", triple="wrong")
 
     class Cut:
-        def all(self, jobs):
+        def all(self, jobs, alone=False):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -214,7 +217,7 @@ def test_a_late_penalty_is_of_the_score_as_it_is_now(classroom, judges):
 
     with open(classroom.folder / "nbgrader_config.py", "a") as file:
         file.write("c.LateSubmissionPlugin.penalty_method = 'zero'\n")
-    with Gradebook(f"sqlite:///{classroom.state / 'gradebook.db'}") as gradebook:
+    with Gradebook(classroom.url) as gradebook:
         gradebook.update_or_create_assignment(PART, duedate="2026-01-01 12:00 UTC")
 
     def penalty():
