@@ -17,6 +17,12 @@ import torch
 
 from course import check
 
+
+def index_tuples(shape):
+    """Every index tuple of a shape, in row order: yours to use."""
+    return list(itertools.product(*map(range, shape)))
+
+
 # %% [markdown]
 # ## 1 · Strides of a fresh tensor
 #
@@ -93,7 +99,7 @@ check.close(
 # PyTorch's own check looks for strides of 0 and gives up on the rest, since it must be quick. Write the one that is never wrong: given a shape and strides, are there two different index tuples with the same address?
 #
 # <details><summary>Hint 1</summary>The address of an index tuple is the sum of index times stride. An offset moves all of them, so it does not matter.</details>
-# <details><summary>Hint 2</summary><code>itertools.product(*map(range, shape))</code> gives every index tuple.</details>
+# <details><summary>Hint 2</summary><code>index_tuples(shape)</code>, from the first cell, gives every index tuple.</details>
 # <details><summary>Hint 3</summary>A set keeps each address once. Is it smaller than the number of index tuples?</details>
 
 
@@ -106,7 +112,7 @@ def addresses_collide(shape, stride):
     """
     ### BEGIN SOLUTION
     seen = set()
-    for index in itertools.product(*map(range, shape)):
+    for index in index_tuples(shape):
         where = sum(i * step for i, step in zip(index, stride))
         if where in seen:
             return True
@@ -194,6 +200,13 @@ check.close(
     "three different strides whose sums meet: one step along the third dimension, or "
     "one along each of the others",
 )
+for steps in [(1, 2, 4, 7), (1, 2, 4, 8, 15), (3, 5, 6, 7)]:
+    sizes = (2,) * len(steps)
+    check.close(
+        addresses_collide(sizes, steps),
+        by_enumeration(sizes, steps),
+        "four dimensions or more, of which no three or fewer meet",
+    )
 check.close(
     addresses_collide((2, 2), (7, 7)),
     True,
@@ -348,8 +361,8 @@ check.close(
         torch.tensor([[False, False, True], [False, True, True]]),
     ),
     torch.tensor([[[2.0, 1.0, 0.0]]]),
-    "the gradient of the sum counts, for each entry of the bias, the sentences in which "
-    "it is not padding; zeros everywhere mean that the graph was cut",
+    "the gradient of the sum counts, for each entry of the bias, the sentences in "
+    "which it is not padding; zeros everywhere mean that the graph was cut",
 )
 ### BEGIN HIDDEN TESTS
 draw = check.generator("fill_padding_gradient")
@@ -393,7 +406,7 @@ for batch, heads, queries, keys in [(5, 2, 3, 4), (1, 2, 2, 3), (2, 1, 3, 3)]:
 # An index has an entry for each dimension, a number or `":"` for all of it: `(0, ":")` means `t[0, :]`.
 #
 # <details><summary>Hint 1</summary>First: will it raise? The dimensions of the written part are those where the index says ":".</details>
-# <details><summary>Hint 2</summary>Then collect the addresses that are written, from the index tuples that the index selects.</details>
+# <details><summary>Hint 2</summary>Then collect the addresses that are written, from those of <code>index_tuples(shape)</code> that the index selects.</details>
 # <details><summary>Hint 3</summary>An element has changed if its address is among them, whether it was selected or not. A list of bools in row order, as a tensor, takes the shape by <code>.reshape(shape)</code>.</details>
 
 
@@ -410,7 +423,7 @@ def predict_write(shape, stride, index):
     for size, step, i in zip(shape, stride, index):
         if i == ":" and step == 0 and size > 1:
             return "raises"
-    places = list(itertools.product(*map(range, shape)))
+    places = index_tuples(shape)
     where = [sum(i * step for i, step in zip(place, stride)) for place in places]
     written = set()
     for place, at in zip(places, where):
@@ -425,8 +438,8 @@ yes, no = True, False
 check.close(
     predict_write((3, 4), (4, 1), (1, ":")),
     torch.tensor([[no] * 4, [yes] * 4, [no] * 4]),
-    "t = torch.zeros(3, 4), t[1, :] += 1: every element has its own place, so that only "
-    "row 1 changes",
+    "t = torch.zeros(3, 4), t[1, :] += 1: every element has its own place, so that "
+    "only row 1 changes",
 )
 check.close(
     predict_write((3, 4), (1, 0), (":", ":")),

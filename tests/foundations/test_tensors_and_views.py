@@ -1,7 +1,8 @@
 """`lib.foundations.tensors_and_views` against PyTorch itself and NumPy's exact solver.
 
 Oracles: `as_strided` over a storage that holds its own addresses, what a write changes,
-PyTorch's own (private) verdict, `numpy.shares_memory`.
+PyTorch's own (private) verdict, `numpy.shares_memory`. And the chapter's walk through
+a first exercise, against the command that it shows.
 """
 
 import itertools
@@ -10,6 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from course.exercises import proof, run
+from course.exercises.source import cleared, read
+from course.paths import root
 from lib.foundations.tensors_and_views import (
     address,
     addresses,
@@ -195,3 +199,38 @@ def test_the_table_names_every_dimension_and_counts_places():
 def test_what_cannot_be_answered_is_a_sentence(plain_errors, call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.fixture
+def checked(tmp_path, monkeypatch, capsys):
+    """What `course check` prints of a notebook in which one task is answered."""
+    source = read("foundations/tensors_and_views")
+    bodies = {body.name: body for body in proof.written(source)}
+    monkeypatch.setattr("course.exercises.progress.record", lambda *_: None)
+
+    def check(name):
+        stubs = {
+            cell.task: cleared(cell.source)
+            for cell in source.cells
+            if cell.kind == "answer"
+        }
+        body = proof.Body(name, "", stubs | bodies[name].answers)
+        path = tmp_path / "tensors_and_views.ipynb"
+        path.write_text(proof.submission(source, body), encoding="utf-8")
+        with run.Warm() as warm:
+            run.check_file(path, warm)
+        return bodies[name].answers["row_major_strides"], capsys.readouterr().out
+
+    return check
+
+
+def test_the_walk_through_a_first_exercise_shows_what_course_check_prints(checked):
+    chapter = (root() / "book/foundations/tensors_and_views.md").read_text("utf-8")
+    tried, said = checked("wrong_column_major")
+    assert f"```python\n{tried}\n```" in chapter
+    assert (
+        f"```text\n{said[said.index('wrong  ') : said.index('Hidden')]}```" in chapter
+    )
+    _, said = checked("right_strides_by_products")
+    line = next(line for line in said.split("\n") if line.startswith("passed"))
+    assert f"```text\n{line}\n```" in chapter
