@@ -257,10 +257,9 @@ def fill_padding(bias, padding, value):
     which gradients reach the bias. Neither bias nor padding is changed.
     """
     ### BEGIN SOLUTION
-    scores = bias.expand(len(padding), *bias.shape).clone()
-    for b, hidden in enumerate(padding):
-        scores[b, :, :, hidden] = value
-    return scores
+    of_each = bias.expand(len(padding), *bias.shape)
+    masked = padding[:, None, None, :]  # the same for all heads and queries
+    return of_each.masked_fill(masked, value)
     ### END SOLUTION
 
 

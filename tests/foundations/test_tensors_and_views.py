@@ -87,6 +87,7 @@ def test_nested_layouts_never_overlap():
     kinds = set()
     for t in layouts():
         assert not (nested(t) and has_internal_overlap(t))
+        assert nested(t) or t.numel()
         kinds.add((nested(t), has_internal_overlap(t)))
     assert kinds == {(True, False), (False, False), (False, True)}
 
