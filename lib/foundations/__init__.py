@@ -1,0 +1,1 @@
+"""Foundations: what a tensor is in memory, and the course's way of working."""

@@ -1,0 +1,9 @@
+# The code as it was given.
+# loses: test_fill_padding test_fill_padding_gradient
+
+# %% solution="fill_padding"
+def fill_padding(bias, padding, value):
+    scores = bias.expand(len(padding), *bias.shape)
+    for b, hidden in enumerate(padding):
+        scores[b, :, :, hidden] = value
+    return scores

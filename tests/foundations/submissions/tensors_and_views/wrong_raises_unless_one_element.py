@@ -1,0 +1,12 @@
+# Anything but a single element of a tensor with a stride of 0 is refused.
+# loses: test_predict_write
+
+# %% solution="predict_write"
+def predict_write(shape, stride, index):
+    if ":" in index and any(s == 0 and n > 1 for n, s in zip(shape, stride)):
+        return "raises"
+    places = list(itertools.product(*map(range, shape)))
+    where = [sum(i * s for i, s in zip(place, stride)) for place in places]
+    chosen = [all(i == ":" or i == p for i, p in zip(index, place)) for place in places]
+    written = {at for at, own in zip(where, chosen) if own}
+    return torch.tensor([at in written for at in where]).reshape(shape)
