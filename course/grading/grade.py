@@ -5,9 +5,7 @@ learners. Verdicts go to the store one by one, and each submission into the grad
 as soon as all its notebooks are judged: a run that is killed goes on where it was.
 """
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -16,24 +14,11 @@ from tqdm import tqdm
 from course.grading import jobs, pool, submission, verdicts, work
 from course.grading.jobs import Exercise
 from course.grading.lock import Lock
+from course.grading.report import EVERY, Page, Report, show
 from course.paths import CourseError, lessons, root
 
 LONGEST_ID = 128  # of a student in nbgrader's database
 MOST_NAMED = 5  # files
-
-
-@dataclass
-class Report:
-    """What a run did: notebooks by the status of their tasks, and what went wrong."""
-
-    submissions: int = 0
-    recorded: int = 0
-    unchanged: int = 0
-    judged: int = 0
-    cached: int = 0
-    statuses: Counter = field(default_factory=Counter)
-    look: list[str] = field(default_factory=list)  # for the instructor to look at
-    failures: list[str] = field(default_factory=list)
 
 
 @click.command("grade")
@@ -71,25 +56,9 @@ def grade_command(part, students, workers, scheduler, allow_weak):
         click.secho(f"sandbox level: {level}; isolation is weak", fg="red", err=True)
     with opened as judges:
         report = run(part, list(students), judges, level)
-    show(report)
+    show(report, Page.path_of(part))
     if report.failures:
         raise SystemExit(1)
-
-
-def show(report: Report) -> None:
-    """Print what a run did."""
-    click.echo(
-        f"{report.submissions} submissions: {report.recorded} recorded, "
-        f"{report.unchanged} unchanged; {report.judged} notebooks judged, "
-        f"{report.cached} known"
-    )
-    for status in verdicts.STATUSES:
-        if report.statuses[status]:
-            click.echo(f"  {report.statuses[status]:6} tasks {status}")
-    for line in report.look:
-        click.secho(f"look at: {line}", fg="yellow")
-    for line in report.failures:
-        click.secho(f"failed: {line}", fg="red")
 
 
 def run(part: str, students: list[str], judges: pool.Judges, level: str) -> Report:
@@ -166,12 +135,18 @@ class _Batch:
         self.part = exercises[0].part
         self.limits = {}
         self.report = Report(submissions=len(folders))
+        self.page = Page(self.part, self.report, judges.by(level))
         # Of each submission, the lessons that are not judged yet.
         self.waiting: dict[str, set[str]] = {}
         # What the gradebook said before it was voided, by student.
         self.before: dict[str, dict] = {}
 
     def run(self) -> Report:
+        with self.page:
+            self._run()
+        return self.report
+
+    def _run(self):
         found = self._files()
         todo = []
         steps = tqdm(self.exercises.values(), desc="limits", delay=2, leave=False)
@@ -185,8 +160,10 @@ class _Batch:
                 if not more:
                     self._record(student, files, readings)
                     bar.update()
+                self.page.write(patience=EVERY)
             # Longest first, so that no worker is left with a long one at the end.
             todo.sort(key=lambda each: each[0], reverse=True)
+            self.page.expect(sum(seconds for seconds, *_ in todo))
             again = []
             for alone, queue in ((False, todo), (True, again)):
                 for student, lesson, reading in self._judge(queue, found, alone, again):
@@ -194,7 +171,7 @@ class _Batch:
                     if not self.waiting[student]:
                         self._record(student, found[student], {lesson: reading})
                         bar.update()
-        return self.report
+                    self.page.write(patience=EVERY)
 
     def _files(self):
         """The files of each submission, by lesson; a folder without any is named."""
@@ -263,18 +240,19 @@ class _Batch:
         items = {}
 
         def requests():
-            for _, student, lesson in queue:
+            for seconds, student, lesson in queue:
                 reading = submission.read(
                     self.exercises[lesson], found[student][lesson]
                 )
                 if not reading.judgeable:  # it was exchanged meanwhile
                     continue
                 item = self._work(student, lesson, reading)
-                items[student, lesson] = item
+                items[student, lesson] = item, seconds
                 yield (student, lesson), item.request()
 
         for (student, lesson), reply in self.judges.all(requests(), alone):
-            item = items.pop((student, lesson))
+            item, seconds = items.pop((student, lesson))
+            self.page.spend(seconds)
             verdict = item.verdict(reply, alone)
             work.store().save(student, lesson, verdict)
             if not alone and set(verdict["run"]["settled"]) != set(item.keys):
@@ -308,6 +286,7 @@ class _Batch:
                 exercise, reading.notebook, verdict
             )
             self._count(student, exercise, verdict)
+        self.report.count_share(graded)
         when = writer.timestamp(self.folders[student])
         files = writer.files(nodes, when)
         folder = root() / self.gradebook.config.CourseDirectory.autograded_directory
@@ -329,9 +308,8 @@ class _Batch:
             for note in verdict["verdict"]["notes"]
             if verdicts.is_flag(note)
         ]
-        statuses = verdicts.statuses(verdict)
-        self.report.statuses.update(statuses.values())
-        for task, status in statuses.items():
+        self.report.count(exercise.lesson, verdict)
+        for task, status in verdicts.statuses(verdict).items():
             outcome = verdict["verdict"]["exercises"][task]
             line = f"{student} · {exercise.lesson} · {task}: {outcome['message']}"
             if status == "grader error":

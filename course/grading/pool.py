@@ -73,6 +73,10 @@ class Judges:
         self.judge = judge
         self._executor: Executor | None = None
 
+    def by(self, level: str) -> str:
+        """What judges, for people to read."""
+        return f"{self.count} workers on this machine (sandbox level {level} or better)"
+
     def __enter__(self):
         return self
 

@@ -75,6 +75,14 @@ class Cluster(pool.Judges):
             self.client.close()
             raise
 
+    def by(self, level):
+        there = self.workers().values()
+        machines = len({worker["host"] for worker in there})
+        return (
+            f"{len(there)} workers on {machines} machines, through the scheduler at "
+            f"{self.address} (sandbox level {level} or better)"
+        )
+
     def workers(self) -> dict[str, dict]:
         """The workers that may judge, by address, as Dask described them just now."""
         when, found = self._looked

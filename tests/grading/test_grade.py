@@ -176,7 +176,7 @@ def test_a_run_that_is_cut_leaves_needs_grading(classroom, judges):
     run(judges)
     classroom.submit("ada", double="wrong", triple="wrong")
 
-    class Cut:
+    class Cut(pool.Judges):
         def all(self, jobs, alone=False):
             raise KeyboardInterrupt
 
