@@ -25,6 +25,7 @@ proof: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval _build/executed
 	$(BIN)/python -m pytest -m proof
 	$(BIN)/python -m benchmarks.grading
+	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.attention_efficiency
 	$(BIN)/python -m benchmarks.reinforcement_learning
 

@@ -357,6 +357,7 @@ class Split:
     def __init__(self):
         self.seconds: dict[str, float] = {}
         self.stack: list[list] = []
+        self.watched: list[tuple] = []
 
     def watch(self, owner, name: str, label: str) -> None:
         """Count the time of a function or method, under a label."""
@@ -374,7 +375,13 @@ class Split:
                 if self.stack:
                     self.stack[-1] += passed
 
+        self.watched.append((owner, name, function))
         setattr(owner, name, watched)
+
+    def restore(self) -> None:
+        """Watch no more."""
+        for owner, name, function in self.watched:
+            setattr(owner, name, function)
 
 
 WATCHED = {
@@ -406,6 +413,7 @@ def profile(folder: Path, lesson: str, learners: int) -> dict:
         forks,
         grade,
         jobs,
+        pool,
         proxies,
         submission,
         verdicts,
@@ -428,12 +436,12 @@ def profile(folder: Path, lesson: str, learners: int) -> dict:
     place.mkdir()
     with court.Court(scene.folder, place) as bench:
 
-        class Judges:
+        class Judges(pool.Judges):
             def one(self, job):
                 verdict = bench.judge(json.loads(job), [], lambda task: None)
                 return json.dumps(verdict).encode()
 
-            def all(self, jobs):
+            def all(self, jobs, alone=False):
                 return ((name, self.one(job)) for name, job in jobs)
 
         for answers in ({}, None):

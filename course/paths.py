@@ -1,6 +1,7 @@
 """Where the course's files are: one lesson, one name, everywhere."""
 
 import functools
+import importlib.util
 import os
 import re
 import tomllib
@@ -67,7 +68,8 @@ def database() -> str:
     begin a second gradebook.
 
     Raises:
-        CourseError: the file holds no address, or others can read it.
+        CourseError: the file holds no address, or others can read it, or the driver
+            of PostgreSQL is missing.
     """
     path = state().absolute() / "gradebook.url"
     try:
@@ -80,6 +82,11 @@ def database() -> str:
         raise CourseError(
             f"{path} must hold one address, postgresql+psycopg://user:password@host/"
             "name or sqlite:///file"
+        )
+    if url.startswith("postgresql") and importlib.util.find_spec("psycopg") is None:
+        raise CourseError(
+            f"{path} names PostgreSQL, whose driver is not installed: python -m pip "
+            "install -c requirements.lock -e '.[scale]'"
         )
     return url
 

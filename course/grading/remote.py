@@ -15,6 +15,7 @@ to no worker that is not isolated well enough or runs another version.
 """
 
 import concurrent.futures
+import importlib.util
 import os
 import sys
 import time
@@ -54,6 +55,7 @@ class Cluster(pool.Judges):
     """
 
     def __init__(self, address: str, level: str, judge=pool.judge_one):
+        _demand_dask()
         from distributed import Client
 
         super().__init__(judge=judge)
@@ -168,6 +170,14 @@ class Cluster(pool.Judges):
         self.client.close()
 
 
+def _demand_dask():
+    if importlib.util.find_spec("distributed") is None:
+        raise CourseError(
+            "Dask is not installed: python -m pip install -c requirements.lock -e "
+            "'.[scale]'"
+        )
+
+
 def _retry_once(dask_scheduler):
     dask_scheduler.allowed_failures = LOST_ONCE
 
@@ -188,6 +198,7 @@ def worker_command(address, jobs):
     """
     from course.grading import sandbox
 
+    _demand_dask()
     level = sandbox.level()
     found = offers(level)
     if not found:

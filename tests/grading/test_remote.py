@@ -96,6 +96,12 @@ def test_no_scheduler_is_said_so(monkeypatch):
         remote.Cluster("nonsense://here", "base")
 
 
+def test_without_dask_the_line_that_installs_it_is_given(monkeypatch):
+    monkeypatch.setattr(remote.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(CourseError, match=r"\.\[scale\]"):
+        remote.Cluster("tcp://127.0.0.1:9", "base")
+
+
 def test_workers_below_the_level_get_no_jobs():
     with cluster("weak") as farm:
         with pytest.raises(CourseError, match="1 of level 'weak' only"):
