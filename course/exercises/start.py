@@ -60,11 +60,12 @@ def start_command(lesson):
     if copy.exists():
         raise CourseError(
             f"you have started already: {shown(copy)}\n"
-            "It is left as it is. For a fresh copy, rename or move yours, then run "
+            f"It is left as it is. Go on: jupyter lab {shown(copy)}\n"
+            "For a fresh copy, rename or move yours, then run "
             f"`course start {lesson}` again."
         )
     copy.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(release_path(lesson), copy)
     click.echo(f"{shown(copy)} is yours to fill in.\n")
     click.echo(f"open it   jupyter lab {shown(copy)}")
-    click.echo(f"check it  course check {lesson}")
+    click.echo(f"check it  course check {lesson}     (--watch: at every save)")

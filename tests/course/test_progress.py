@@ -79,3 +79,16 @@ def test_a_store_is_whole_or_not_there(course_folder, monkeypatch):
 def test_nothing_to_do_is_no_error(course_folder):
     (course_folder / "exercises/part/first.ipynb").unlink()
     assert "0 of 0 points" in shown()
+
+
+def test_the_next_command_is_that_of_what_is_begun_else_of_something_new(
+    course_folder, second
+):
+    everything = ["test_double", "test_double_twice", "test_triple", "test_Tally"]
+    assert "next: course start part/first" in shown()
+    record("part/second", {"double": "wrong"}, [])
+    assert "next: course check part/second" in shown()
+    record("part/second", {}, everything)
+    assert "next: course start part/first" in shown()
+    record("part/first", {}, everything)
+    assert "next" not in shown()

@@ -98,6 +98,7 @@ def test_course_is_what_the_learners_commands_reach(whole):
         "course/exercises/plain.py",
         "course/exercises/progress.py",
         "course/exercises/regions.py",
+        "course/exercises/reveal.py",
         "course/exercises/run.py",
         "course/exercises/runner.py",
         "course/exercises/start.py",

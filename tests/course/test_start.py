@@ -34,6 +34,7 @@ def test_a_copy_is_never_overwritten(course_folder):
         start("part/first")
     assert copy.read_text() == "mine"
     assert "course start part/first" in str(caught.value)
+    assert "Go on: jupyter lab work/part/first.ipynb" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["part/frist", "first", "prt/first"])
