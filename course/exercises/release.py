@@ -40,7 +40,8 @@ python -m venv .venv
 pip install -c requirements.lock -e .
 ```
 
-Then, for each of the exercises {lessons}:
+`course doctor` says what is missing on your machine, and the line that mends it. Then,
+for each of the exercises {lessons}:
 
 ```sh
 course start {first}      # your own copy, in work/
