@@ -58,8 +58,8 @@ def reveal_command(lesson, task):
         listed = "".join(
             f"\n  course reveal {lesson} {each.name}   {each.title}" for each in tasks
         )
-        which = f"{lesson} has no task {task!r}" if task else "which task?"
-        raise CourseError(f"{which}; these are:{listed}")
+        which = f"{lesson} has no task {task!r}." if task else "which task?"
+        raise CourseError(f"{which} There is:{listed}")
     source = answer(lesson, task)
     before = recorded(lesson)
     if before is None or task not in before.attempted:
