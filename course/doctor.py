@@ -180,6 +180,10 @@ def writable() -> tuple[bool, str, str]:
     return True, f"the work folder can be written ({_work()})", ""
 
 
+def _has_sources() -> bool:
+    return (paths.root() / "solutions").is_dir()
+
+
 def _work() -> Path:
     return paths.root() / "work"
 
@@ -342,7 +346,8 @@ def doctor_command():
     broken = int(_told(python, True))
     if not broken:  # else everything is to be installed anew
         broken = sum(_told(check, needed) for check, needed in LEARNER)
-        _told(staff, False)
+        if _has_sources():  # a release has no use for what staff need
+            _told(staff, False)
         if staff()[0]:  # for others the rest is no matter
             broken += _told(gradebook, True)
             _told(browser, False)
