@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from course.exercises import canonical
-from course.exercises.start import release_path, released, work_path
+from course.exercises.start import release_path, released, work_path, writing
 
 BAR = 20
 # Of a verdict: there is no answer of the learner's own behind these.
@@ -78,10 +78,11 @@ def record_reveal(lesson: str, task: str) -> None:
 
 def _keep(lesson: str, result: Record) -> None:
     path = store(lesson)
-    path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_suffix(f".{os.getpid()}")
-    half.write_text(json.dumps(asdict(result), indent=1), encoding="utf-8")
-    half.replace(path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half.write_text(json.dumps(asdict(result), indent=1), encoding="utf-8")
+        half.replace(path)
 
 
 def recorded(lesson: str) -> Record | None:

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from course.exercises import progress
 from course.exercises.progress import progress_command, record, recorded, store
 from course.exercises.run import check_command
+from course.paths import CourseError
 
 
 def shown():
@@ -70,7 +71,7 @@ def test_a_store_is_whole_or_not_there(course_folder, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(progress.Path, "replace", fails)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(CourseError, match="disk full; `course doctor`"):
         record("part/first", {}, [])
     assert store("part/first").read_text() == before
     assert json.loads(before)["passed"] == ["test_double"]

@@ -37,6 +37,12 @@ def test_a_copy_is_never_overwritten(course_folder):
     assert "Go on: jupyter lab work/part/first.ipynb" in str(caught.value)
 
 
+def test_a_work_folder_that_cannot_be_made_is_a_sentence(course_folder):
+    (course_folder / "work").write_text("a file")
+    with pytest.raises(CourseError, match=r"cannot write work/part/first\.ipynb: "):
+        start("part/first")
+
+
 @pytest.mark.parametrize("name", ["part/frist", "first", "prt/first"])
 def test_an_unknown_lesson_is_answered_with_close_ones(course_folder, name):
     with pytest.raises(CourseError, match="did you mean:\n  part/first"):
