@@ -21,6 +21,7 @@ COMMANDS = {
     "grade": "course.grading.grade",
     "progress": "course.exercises.progress",
     "release": "course.exercises.release",
+    "reveal": "course.exercises.reveal",
     "serve": "course.site.build",
     "solve": "course.exercises.solve",
     "start": "course.exercises.start",
@@ -40,7 +41,11 @@ class Lazy(click.Group):
     def get_command(self, context, name):
         if name not in self.list_commands(context):
             return None
-        return getattr(importlib.import_module(COMMANDS[name]), f"{name}_command")
+        try:
+            module = importlib.import_module(COMMANDS[name])
+        except ModuleNotFoundError as error:
+            return _lacking(name, error)
+        return getattr(module, f"{name}_command")
 
 
 def _is_here(module: str) -> bool:
@@ -48,6 +53,26 @@ def _is_here(module: str) -> bool:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:  # nor is its package
         return False
+
+
+def _lacking(name: str, error: ModuleNotFoundError) -> click.Command:
+    """A command that says which package it lacks: learners do without some."""
+    package = (error.name or "").partition(".")[0]
+    if package in ("course", "lib"):
+        raise error
+
+    def callback():
+        raise CourseError(
+            f"`course {name}` needs {package}, which is not installed: "
+            "python -m pip install -c requirements.lock -e '.[staff]'"
+        )
+
+    return click.Command(
+        name,
+        callback=callback,
+        short_help=f"(needs {package}, which is not installed)",
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,10 +1,11 @@
 """Where the course's files are: one lesson, one name, everywhere."""
 
+from __future__ import annotations
+
 import functools
 import importlib.util
 import os
 import re
-import tomllib
 from pathlib import Path
 
 import platformdirs
@@ -43,6 +44,8 @@ def _settings(folder: Path) -> dict:
 
 @functools.lru_cache(8)
 def _parsed(text: str) -> dict:
+    import tomllib  # Python 3.11 and later have it; `course doctor` says so
+
     return tomllib.loads(text)
 
 

@@ -18,10 +18,21 @@ import click
 from tqdm import tqdm
 
 from course.exercises.source import IGNORED, Source, read
-from course.paths import CourseError, lessons, root
+from course.paths import CourseError, course_id, lessons, root
 
 GENERATED = "exercises"
 DERIVED = ("_build/nbgrader/source", "_build/solved")
+
+# Below the introduction, for who opened the notebook where the course is not.
+ELSEWHERE = """
+
+<details><summary>Does the next cell say “No module named …”?</summary>\
+Then this notebook is running in another Python than the one that has the course. \
+In Jupyter or VS Code, choose the kernel of the course's <code>.venv</code>; \
+<code>course doctor</code>, in a terminal, says what else may be wrong. \
+On Colab, upload <code>{release}.zip</code> and run, in a new first cell, \
+<code>%pip install -q jaxtyping einops</code> and below it \
+<code>%pip install -q --no-deps ./{release}.zip</code>.</details>"""
 
 
 @click.command("assign")
@@ -85,6 +96,10 @@ def notebook(source: Source):
                 heading = new
         else:
             new = nbformat.v4.new_code_cell(cell.source, id=cell.id)
+            if len(cells) == 1 and cells[0].cell_type == "markdown":
+                part = source.lesson.split("/")[0]
+                name = f"{course_id()}-{part}"  # as `course release` has it
+                cells[0].source += ELSEWHERE.format(release=name)
         if cell.kind == "answer":
             task = tasks[cell.task]
             new.metadata.nbgrader = _nbgrader(cell, solution=True)

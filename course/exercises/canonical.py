@@ -25,6 +25,9 @@ MOST_CELLS = 2000
 MOST_BRACKETS = 10**6  # lists and objects, those within strings counted too
 CELL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 HEADING = re.compile(r"^##\s+(?:\d+\s*·\s*)?(.+?)\s*$", re.MULTILINE)
+# What browsers, file managers and notebook programs make of a file's name: "x (1)",
+# "x-Copy1", "x_2", "x copy 2", "x - Copy (2)"; Colab's "Copy of x".
+COPY = re.compile(r"^Copy of |(( - |[ _-])[Cc]opy)?([ _-]?\(?\d*\)?)$")
 DEFINES = re.compile(
     r"^(?:(?:async\s+)?def|class)\s+(\w+)|^(\w+)\s*(?::[^=\n]+)?=(?!=)", re.MULTILINE
 )
@@ -283,8 +286,8 @@ def lesson_of(
     lessons = list(lessons)
     claimed = _claim(notebook)
     named = [each for each in lessons if each.split("/")[1] == path.stem]
-    if not named:  # "rotary (1).ipynb", "rotary-Copy1.ipynb", "rotary_2.ipynb"
-        stem = re.sub(r"(-Copy|[ _-]?\(?)\d*\)?$", "", path.stem)
+    if not named:
+        stem = COPY.sub("", path.stem)
         named = [each for each in lessons if each.split("/")[1] == stem]
     named = [each for each in named if each.split("/")[0] == path.parent.name] or named
     if claimed in lessons:

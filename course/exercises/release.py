@@ -1,9 +1,9 @@
 """`course release`: a part of the course as a zip for learners.
 
-What is in it is decided by imports: of `course`, what `start`, `check` and `progress`
-reach; of `lib`, all but the released lessons' own modules and whatever reaches them,
-as when the part is graded. What learners may not have is looked for in every file
-before the zip is written.
+What is in it is decided by imports: of `course`, what the learners' commands reach; of
+`lib`, all but the released lessons' own modules and whatever reaches them, as when the
+part is graded. What learners may not have is looked for in every file before the zip is
+written.
 """
 
 import io
@@ -25,6 +25,7 @@ LEARNERS = (
     "course.exercises.start",
     "course.exercises.run",
     "course.exercises.progress",
+    "course.exercises.reveal",
     "course.grading.zygote",  # a program of its own
 )
 SHORT = 20  # characters
@@ -39,7 +40,8 @@ python -m venv .venv
 pip install -c requirements.lock -e .
 ```
 
-Then, for each of the exercises {lessons}:
+`course doctor` says what is missing on your machine, and the line that mends it. Then,
+for each of the exercises {lessons}:
 
 ```sh
 course start {first}      # your own copy, in work/

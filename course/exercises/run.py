@@ -216,12 +216,28 @@ def check_file(path: Path, warm: Warm, *, limit: float = LIMIT) -> bool:
     points = sum(row.task.points for row in rows)
     click.echo(f"\nvisible tests passed: {earned:g} of {points:g} points")
     click.echo("Hidden tests decide when the notebook is graded.")
+    click.echo(f"next: {_next(lesson, rows)}")
     progress.record(
         lesson,
         {row.task.name: row.status for row in rows},
         [name for row in rows for name in row.passed],
     )
     return all(row.status == "passed" for row in rows)
+
+
+def _next(lesson: str, rows: list[Row]) -> str:
+    """What to do now, in words."""
+    open_ = [row for row in rows if row.status != "passed"]
+    if not open_:
+        return "course progress"
+    tried = [row for row in open_ if row.status not in progress.NO_ATTEMPT]
+    if not tried:
+        return f"write {open_[0].task.name} and save the notebook"
+    task = tried[0].task.name
+    stuck = "the hints above the cell"
+    if (root() / "solutions" / f"{lesson}.py").is_file():
+        stuck += f", then course reveal {lesson} {task}"
+    return f"mend {task} and save the notebook (stuck? {stuck})"
 
 
 def _print_row(row: Row) -> None:

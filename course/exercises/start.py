@@ -1,5 +1,6 @@
 """`course start`: a copy of an exercise to work in."""
 
+import contextlib
 import difflib
 import shutil
 from pathlib import Path
@@ -51,6 +52,18 @@ def shown(path: Path) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
+@contextlib.contextmanager
+def writing(path: Path):
+    """Say in a sentence that `path` could not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise CourseError(
+            f"cannot write {shown(path)}: {error.strerror or error}; `course doctor` "
+            "names the line that mends it"
+        ) from error
+
+
 @click.command("start")
 @click.argument("lesson")
 def start_command(lesson):
@@ -60,11 +73,13 @@ def start_command(lesson):
     if copy.exists():
         raise CourseError(
             f"you have started already: {shown(copy)}\n"
-            "It is left as it is. For a fresh copy, rename or move yours, then run "
+            f"It is left as it is. Go on: jupyter lab {shown(copy)}\n"
+            "For a fresh copy, rename or move yours, then run "
             f"`course start {lesson}` again."
         )
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(release_path(lesson), copy)
+    with writing(copy):
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(release_path(lesson), copy)
     click.echo(f"{shown(copy)} is yours to fill in.\n")
     click.echo(f"open it   jupyter lab {shown(copy)}")
-    click.echo(f"check it  course check {lesson}")
+    click.echo(f"check it  course check {lesson}     (--watch: at every save)")

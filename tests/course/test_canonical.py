@@ -283,6 +283,11 @@ def test_what_is_written_in_the_notebook_decides(release, name, expected):
         ("first_1.ipynb", "part/first_1"),
         ("first (1).ipynb", "part/first"),
         ("part/second-Copy2.ipynb", "part/second"),
+        ("first copy.ipynb", "part/first"),
+        ("first copy 2.ipynb", "part/first"),
+        ("first - Copy (2).ipynb", "part/first"),
+        ("Copy of first.ipynb", "part/first"),
+        ("Copy of first (1).ipynb", "part/first"),
         ("other/second.ipynb", "other/second"),
     ],
 )

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from course.exercises import progress
 from course.exercises.progress import progress_command, record, recorded, store
 from course.exercises.run import check_command
+from course.paths import CourseError
 
 
 def shown():
@@ -70,7 +71,7 @@ def test_a_store_is_whole_or_not_there(course_folder, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(progress.Path, "replace", fails)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(CourseError, match="disk full; `course doctor`"):
         record("part/first", {}, [])
     assert store("part/first").read_text() == before
     assert json.loads(before)["passed"] == ["test_double"]
@@ -79,3 +80,16 @@ def test_a_store_is_whole_or_not_there(course_folder, monkeypatch):
 def test_nothing_to_do_is_no_error(course_folder):
     (course_folder / "exercises/part/first.ipynb").unlink()
     assert "0 of 0 points" in shown()
+
+
+def test_the_next_command_is_that_of_what_is_begun_else_of_something_new(
+    course_folder, second
+):
+    everything = ["test_double", "test_double_twice", "test_triple", "test_Tally"]
+    assert "next: course start part/first" in shown()
+    record("part/second", {"double": "wrong"}, [])
+    assert "next: course check part/second" in shown()
+    record("part/second", {}, everything)
+    assert "next: course start part/first" in shown()
+    record("part/first", {}, everything)
+    assert "next" not in shown()

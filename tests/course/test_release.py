@@ -98,6 +98,7 @@ def test_course_is_what_the_learners_commands_reach(whole):
         "course/exercises/plain.py",
         "course/exercises/progress.py",
         "course/exercises/regions.py",
+        "course/exercises/reveal.py",
         "course/exercises/run.py",
         "course/exercises/runner.py",
         "course/exercises/start.py",
@@ -226,6 +227,7 @@ def test_the_unpacked_zip_starts_checks_and_tells_the_progress(whole, fill, tmp_
     nbformat.write(fill(), folder / "work/part/first.ipynb")
     assert "visible tests passed: 5 of 5" in course("check", "part/first").stdout
     assert "5 of 5 points" in course("progress").stdout
+    assert "Ask your instructor" in course("reveal", "part/first", "double").stderr
     answer = fill(double="from lib.part.first import twice as double")
     nbformat.write(answer, folder / "work/part/first.ipynb")
     assert "wrong" in course("check", "part/first").stdout

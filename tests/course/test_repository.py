@@ -63,6 +63,7 @@ def test_nothing_private_is_tracked():
 @pytest.fixture
 def state(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("COURSE_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(doctor, "LEARNER", [])  # test_doctor.py has them
     return tmp_path / "state"
 
 

@@ -34,6 +34,13 @@ def test_a_copy_is_never_overwritten(course_folder):
         start("part/first")
     assert copy.read_text() == "mine"
     assert "course start part/first" in str(caught.value)
+    assert "Go on: jupyter lab work/part/first.ipynb" in str(caught.value)
+
+
+def test_a_work_folder_that_cannot_be_made_is_a_sentence(course_folder):
+    (course_folder / "work").write_text("a file")
+    with pytest.raises(CourseError, match=r"cannot write work/part/first\.ipynb: "):
+        start("part/first")
 
 
 @pytest.mark.parametrize("name", ["part/frist", "first", "prt/first"])

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from course.exercises.assign import assign_command, write_derived
 from course.exercises.classroom import Classroom
 from course.exercises.source import read
-from course.paths import CourseError
+from course.paths import CourseError, course_id
 
 SOURCE = "_build/nbgrader/source/averages/centring.ipynb"
 SOLVED = "_build/solved/averages/centring.ipynb"
@@ -52,6 +52,18 @@ def test_reruns_write_the_same_bytes(minicourse):
     # Nor does a process with other hashes.
     command = [sys.executable, "-m", "course.cli", "assign", "--check"]
     subprocess.run(command, check=True, env={"PYTHONHASHSEED": "1", "HOME": "/"})
+
+
+def test_the_introduction_says_what_to_do_where_the_course_is_not(minicourse):
+    assign()
+    notebook = json.loads(minicourse.read(minicourse.notebook))
+    first, second = notebook["cells"][:2]
+    assert (first["cell_type"], second["cell_type"]) == ("markdown", "code")
+    text = "".join(first["source"])
+    assert "No module named" in text
+    # The zip that `course release` writes for this part.
+    assert f"./{course_id()}-averages.zip" in text
+    assert json.dumps(notebook).count("No module named") == 1
 
 
 def test_the_learners_notebook(minicourse):
