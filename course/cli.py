@@ -21,6 +21,7 @@ COMMANDS = {
     "grade": "course.grading.grade",
     "progress": "course.exercises.progress",
     "release": "course.exercises.release",
+    "roster": "course.grading.roster",
     "serve": "course.site.build",
     "solve": "course.exercises.solve",
     "start": "course.exercises.start",

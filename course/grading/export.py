@@ -17,7 +17,7 @@ import click
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.plugins import ExportPlugin
 
-from course.grading.collect import submitted_as
+from course.grading.collection import submitted_as
 from course.grading.hygiene import visible
 from course.paths import CourseError, database, lessons, root
 
