@@ -32,6 +32,7 @@ class Report:
     unchanged: int = 0
     judged: int = 0
     cached: int = 0
+    settled: int = 0  # submissions whose lateness costs something else now
     statuses: Counter = field(default_factory=Counter)
     look: list[str] = field(default_factory=list)  # for the instructor to look at
     failures: list[str] = field(default_factory=list)
@@ -72,6 +73,8 @@ def show(report: Report) -> None:
         f"{report.unchanged} unchanged; {report.judged} notebooks judged, "
         f"{report.cached} known"
     )
+    if report.settled:
+        click.echo(f"  {report.settled:6} submissions with another late penalty")
     for status in verdicts.STATUSES:
         if report.statuses[status]:
             click.echo(f"  {report.statuses[status]:6} tasks {status}")
@@ -99,7 +102,10 @@ def run(part: str, students: list[str], judges: pool.Judges, level: str) -> Repo
         with writer.Writer() as gradebook:
             gradebook.check(exercises)
             folders = _folders(gradebook, part, students)
-            return _Batch(exercises, folders, judges, level, gradebook).run()
+            settled = gradebook.enter(part)
+            report = _Batch(exercises, folders, judges, level, gradebook).run()
+            report.settled = settled
+            return report
     finally:
         lock.release()
 

@@ -26,7 +26,6 @@ from nbgrader.api import (
     SubmittedNotebook,
 )
 from nbgrader.preprocessors import (
-    AssignLatePenalties,
     NbGraderPreprocessor,
     SaveAutoGrades,
     latesubmissions,
@@ -38,7 +37,7 @@ from sqlalchemy.exc import SAWarning
 from sqlalchemy.orm import Session, joinedload, selectinload
 from traitlets.config import Config, PyFileConfigLoader
 
-from course.grading import verdicts
+from course.grading import registry, verdicts
 from course.grading.jobs import Exercise
 from course.paths import CourseError, root
 
@@ -120,6 +119,11 @@ class Writer:
                         f"{each.lesson} is not in the gradebook as it is now: {todo}"
                     )
 
+    def enter(self, part: str) -> int:
+        """Enter what the institution says: see `registry.enter`."""
+        with self.transaction() as gradebook:
+            return registry.enter(gradebook, part)
+
     def void(self, part: str, student: str) -> dict:
         """Take back all that the autograder said of a submission: what is cut short
         now leaves "needs grading", never an old score. Returns what was there, as
@@ -143,7 +147,6 @@ class Writer:
                 .filter(Assignment.name == part)
                 .filter(SubmittedAssignment.student_id == student)
                 .add_columns(
-                    SubmittedNotebook.late_submission_penalty,
                     *(Notebook.name, BaseCell.name),
                     *(Grade.auto_score, Grade.needs_manual_grade),
                 )
@@ -154,10 +157,9 @@ class Writer:
             submission = rows[0][0]
             if timestamp and submission.timestamp != parse_utc(timestamp):
                 return False
-            for _, _, penalty, notebook, test, score, needed in rows:
-                # A due date may have been changed since, or an extension granted.
-                if submission.total_seconds_late or penalty:
-                    return False
+            if not registry.is_settled(gradebook, submission):
+                return False
+            for _, _, notebook, test, score, needed in rows:
                 if notebook not in found:
                     continue
                 points, status = _said(found[notebook], test)
@@ -196,7 +198,7 @@ class Writer:
                 SaveAutoGrades(config=self.config).preprocess(node, resources)
                 mark(gradebook, resources)
                 gradebook.db.flush()  # a penalty may depend on the score
-                AssignLatePenalties(config=self.config).preprocess(node, resources)
+                registry.LatePenalties(config=self.config).preprocess(node, resources)
 
 
 def _engine(url: str):

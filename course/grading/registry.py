@@ -1,0 +1,125 @@
+"""What the institution says, in the gradebook: names, due dates, extensions, penalties.
+
+Trusts the roster and `dates.toml`, which the instructor gives. Runs within the writer's
+transaction, or as a step of nbgrader's; nbgrader's own rows hold all of it, so that
+formgrader shows the lateness that costs points here.
+"""
+
+import datetime
+import math
+
+from nbgrader.api import Gradebook, Student, SubmittedAssignment
+from nbgrader.preprocessors import AssignLatePenalties, latesubmissions
+
+from course.grading import dates, roster
+from course.grading.dates import Dates, Part
+
+
+class LatePenalties(AssignLatePenalties):
+    """What lateness costs, by `grading/dates.toml`; without that file, by the gradebook
+    and `plugin_class`, as ever."""
+
+    def preprocess(self, nb, resources):
+        """Leave the notebook as it is."""
+        given = dates.load()
+        if given is None:
+            return super().preprocess(nb, resources)
+        names = resources["nbgrader"]
+        # Looked up there: the writer puts its open transaction in its place.
+        with latesubmissions.Gradebook(names["db_url"]) as gradebook:
+            submission = gradebook.find_submission(
+                names["assignment"], names["student"]
+            )
+            _settle(gradebook, submission, given.part(names["assignment"]))
+            gradebook.db.commit()
+        return nb, resources
+
+
+def enter(gradebook: Gradebook, part: str) -> int:
+    """Enter all learners of the roster, and the dates of a part with what follows from
+    them for everybody's marks; how many submissions that changed."""
+    known = roster.load()
+    here = {each.id: each for each in gradebook.db.query(Student)}
+    for learner in known or ():
+        if learner.id not in here:
+            here[learner.id] = Student(id=learner.id)
+            gradebook.db.add(here[learner.id])
+        _name(here[learner.id], known)
+    given = dates.load()
+    if given is None:
+        return 0
+    assignment = gradebook.find_assignment(part)
+    assignment.duedate = _naive(given.part(part).due)
+    return sum(
+        _settle(gradebook, each, given.part(part)) for each in assignment.submissions
+    )
+
+
+def is_settled(gradebook: Gradebook, submission: SubmittedAssignment) -> bool:
+    """Whether a submission's lateness costs what it should, as far as one can tell."""
+    given: Dates | None = dates.load()
+    if given is None:
+        # A due date may have been changed since, or an extension granted.
+        late = submission.total_seconds_late
+        return not late and not submission.late_submission_penalty
+    part = given.part(submission.assignment.name)
+    if submission.assignment.duedate != _naive(part.due):
+        return False
+    if submission.extension != _extension(part, submission.student_id):
+        return False
+    return all(
+        _same(notebook.late_submission_penalty, penalty)
+        for notebook, penalty in _penalties(gradebook, submission, part)
+    )
+
+
+def _name(student: Student, known: roster.Roster | None) -> None:
+    learner = known.ids.get(student.id) if known else None
+    if learner:
+        for key in ("first_name", "last_name", "email"):
+            if getattr(learner, key) and getattr(student, key) != getattr(learner, key):
+                setattr(student, key, getattr(learner, key))
+
+
+def _settle(gradebook, submission, part: Part) -> bool:
+    """Write lateness and penalties; whether a penalty is another than before."""
+    submission.assignment.duedate = _naive(part.due)
+    submission.extension = _extension(part, submission.student_id)
+    changed = False
+    for notebook, penalty in _penalties(gradebook, submission, part):
+        if not _same(notebook.late_submission_penalty, penalty):
+            notebook.late_submission_penalty = penalty
+            changed = True
+    return changed
+
+
+def _penalties(gradebook, submission, part: Part) -> list[tuple]:
+    """The notebooks of a submission and what each loses: a penalty is one of the whole
+    part, and shared out as the points are."""
+    late = submission.total_seconds_late
+    if not late:
+        return [(notebook, None) for notebook in submission.notebooks]
+    gradebook.db.flush()
+    for notebook in submission.notebooks:
+        gradebook.db.expire(notebook, ["score"])  # it is a query's result
+    scores = [float(notebook.score or 0) for notebook in submission.notebooks]
+    total = math.fsum(scores)
+    lost = part.penalty(submission.student_id, total, late)
+    return [
+        (notebook, lost * score / total if lost else None)
+        for notebook, score in zip(submission.notebooks, scores)
+    ]
+
+
+def _same(one: float | None, other: float | None) -> bool:
+    return math.isclose(one or 0, other or 0, abs_tol=1e-6)
+
+
+def _extension(part: Part, student: str) -> datetime.timedelta | None:
+    due = part.due_for(student)
+    return due - part.due if part.due and due != part.due else None
+
+
+def _naive(when: datetime.datetime | None) -> datetime.datetime | None:
+    """As the gradebook has it: in UTC, and without saying so."""
+    return when.replace(tzinfo=None) if when else None
