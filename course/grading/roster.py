@@ -54,10 +54,10 @@ class Learner:
 
 @dataclass
 class Roster:
-    """All learners, and the columns that Canvas's gradebook has for assignments."""
+    """All learners, and the assignments of Canvas's gradebook, with their points."""
 
     learners: list[Learner] = field(default_factory=list)
-    columns: list[str] = field(default_factory=list)
+    columns: dict[str, str] = field(default_factory=dict)
 
     def __iter__(self):
         return iter(self.learners)
@@ -216,7 +216,7 @@ def roster_command(file):
     if table.kind == "worksheet":
         new = numbered(old, table.sheet())
     else:
-        new = merged(old, Roster(table.learners(), table.columns()))
+        new = merged(old, Roster(table.learners(), table.columns))
     save(new)
     before = old.ids if old else {}
     count = Counter(

@@ -19,6 +19,8 @@ from course.paths import CourseError
 LARGEST = 32 * 2**20
 MOST_SAID = 20  # mistakes
 LONGEST = 255  # characters of a name
+POINTS = "Points Possible"
+ASSIGNMENT = re.compile(r"\(\d+\)$")  # "Title (123)"
 
 # By kind: the columns it must have, and what every column we read is to us.
 KINDS = {
@@ -77,13 +79,9 @@ UNIQUE = {"id": "id", "number": "ID number", "email": "address", "canvas": "Canv
 class Table:
     """The rows of such a file, of a kind."""
 
-    def __init__(self, path: Path, kind: str, header: list[str], rows):
-        self.path, self.kind, self.header, self.rows = path, kind, header, rows
-
-    def columns(self) -> list[str]:
-        """The assignments that a gradebook of Canvas's has: "Title (123)"."""
-        found = [each for each in self.header if re.search(r"\(\d+\)$", each)]
-        return found if self.kind == "canvas" else []
+    def __init__(self, path: Path, kind: str, rows, columns: dict[str, str]):
+        self.path, self.kind, self.rows = path, kind, rows
+        self.columns = columns  # Canvas's assignments, with their points
 
     def sheet(self) -> list[tuple[str, int, Learner]]:
         """Of a worksheet, place, participant number and what it says of the learner."""
@@ -189,10 +187,17 @@ def read(path: Path) -> Table:
     if twice:
         raise CourseError(f"{path}:1: there are two columns {', '.join(twice)}")
     names = [meaning.get(each) for each in plain]
-    return Table(path, kind, header, list(_rows(path, rows, kind, names, header)))
+    columns = {}
+    if kind == "canvas":
+        columns = dict.fromkeys(
+            (each for each in header if ASSIGNMENT.search(each)), ""
+        )
+    found = list(_rows(path, rows, names, header, columns))
+    return Table(path, kind, found, columns)
 
 
-def _rows(path, rows, kind, names, header) -> Iterator[tuple[int, dict[str, str]]]:
+def _rows(path, rows, names, header, columns) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows by line; what Canvas says of an assignment goes into `columns`."""
     for line, cells in rows:
         cells = [cell.strip() for cell in cells]
         if not any(cells):
@@ -207,14 +212,17 @@ def _rows(path, rows, kind, names, header) -> Iterator[tuple[int, dict[str, str]
         long = next((cell for cell in row.values() if len(cell) > LONGEST), None)
         if long:
             raise CourseError(f"{path}:{line}: {long[:20]}… is too long")
-        # Canvas's second and third row are about assignments.
-        if (
-            kind == "canvas"
-            and not row["canvas"]
-            and (row.get("sortable", row.get("last_name")) in ("Points Possible", ""))
-        ):
+        if "section" in row and not row["canvas"] and cells[0] in ("", POINTS):
+            # Canvas's second and third row are about assignments.
+            if cells[0] == POINTS:
+                said = dict(zip(header, cells))
+                columns.update({each: _number(said[each]) for each in columns})
             continue
         yield line, row
+
+
+def _number(text: str) -> str:
+    return text if re.fullmatch(r"\d+(\.\d+)?", text) else ""
 
 
 def _text(path: Path) -> str:

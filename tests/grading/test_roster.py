@@ -49,7 +49,7 @@ def test_what_moodles_gradebook_exports(tmp_path):
 def test_what_canvass_gradebook_exports(tmp_path):
     assert "4 learners" in office.enrol(tmp_path, office.CANVAS).output
     found = roster.load()
-    assert found.columns == ["Arithmetic (77)"]
+    assert found.columns == {"Arithmetic (77)": "5.00"}
     assert found.canvas(11).name == "Ada Lovelace"
     assert found.canvas(14) == Learner(
         "canvas-14", last_name="Madonna", canvas=14, section="A"
