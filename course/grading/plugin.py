@@ -73,7 +73,7 @@ def intake(*, assignment, student, notebooks) -> None:
         exercises = jobs.part(part)
         with writer.Writer() as gradebook:
             gradebook.check(exercises)
-            gradebook.enter(part)
+            gradebook.enter()
             before = gradebook.void(part, owner)
         chosen = submission.choose(exercises, paths)
         if len(paths) < len(list(folder.glob("*.ipynb"))):

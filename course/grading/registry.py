@@ -10,6 +10,7 @@ import math
 
 from nbgrader.api import Gradebook, Student, SubmittedAssignment
 from nbgrader.preprocessors import AssignLatePenalties, latesubmissions
+from sqlalchemy.orm import selectinload
 
 from course.grading import dates, roster
 from course.grading.dates import Dates, Part
@@ -35,24 +36,34 @@ class LatePenalties(AssignLatePenalties):
         return nb, resources
 
 
-def enter(gradebook: Gradebook, part: str) -> int:
-    """Enter all learners of the roster, and the dates of a part with what follows from
-    them for everybody's marks; how many submissions that changed."""
+def enrol(gradebook: Gradebook) -> None:
+    """Enter all learners of the roster, by their names."""
     known = roster.load()
     here = {each.id: each for each in gradebook.db.query(Student)}
     for learner in known or ():
         if learner.id not in here:
             here[learner.id] = Student(id=learner.id)
             gradebook.db.add(here[learner.id])
-        _name(here[learner.id], known)
+        for key in ("first_name", "last_name", "email"):
+            said = getattr(learner, key)
+            if said and said != getattr(here[learner.id], key):
+                setattr(here[learner.id], key, said)
+
+
+def settle(gradebook: Gradebook, part: str) -> int:
+    """Enter the dates of a part, with what follows from them for everybody's marks; how
+    many submissions that changed."""
     given = dates.load()
     if given is None:
         return 0
     assignment = gradebook.find_assignment(part)
     assignment.duedate = _naive(given.part(part).due)
-    return sum(
-        _settle(gradebook, each, given.part(part)) for each in assignment.submissions
+    submissions = (
+        gradebook.db.query(SubmittedAssignment)
+        .filter_by(assignment_id=assignment.id)
+        .options(selectinload(SubmittedAssignment.notebooks))
     )
+    return sum(_settle(gradebook, each, given.part(part)) for each in submissions)
 
 
 def is_settled(gradebook: Gradebook, submission: SubmittedAssignment) -> bool:
@@ -71,14 +82,6 @@ def is_settled(gradebook: Gradebook, submission: SubmittedAssignment) -> bool:
         _same(notebook.late_submission_penalty, penalty)
         for notebook, penalty in _penalties(gradebook, submission, part)
     )
-
-
-def _name(student: Student, known: roster.Roster | None) -> None:
-    learner = known.ids.get(student.id) if known else None
-    if learner:
-        for key in ("first_name", "last_name", "email"):
-            if getattr(learner, key) and getattr(student, key) != getattr(learner, key):
-                setattr(student, key, getattr(learner, key))
 
 
 def _settle(gradebook, submission, part: Part) -> bool:

@@ -37,7 +37,7 @@ from sqlalchemy.exc import SAWarning
 from sqlalchemy.orm import Session, joinedload, selectinload
 from traitlets.config import Config, PyFileConfigLoader
 
-from course.grading import registry, verdicts
+from course.grading import dates, registry, verdicts
 from course.grading.jobs import Exercise
 from course.paths import CourseError, root
 
@@ -119,10 +119,13 @@ class Writer:
                         f"{each.lesson} is not in the gradebook as it is now: {todo}"
                     )
 
-    def enter(self, part: str) -> int:
-        """Enter what the institution says: see `registry.enter`."""
+    def enter(self, part: str | None = None) -> int:
+        """Enter what the institution says: the learners, and of a part the dates; how
+        many submissions lose another number of points by that than before."""
+        dates.load()  # if that cannot be read, nothing is begun
         with self.transaction() as gradebook:
-            return registry.enter(gradebook, part)
+            registry.enrol(gradebook)
+            return registry.settle(gradebook, part) if part else 0
 
     def void(self, part: str, student: str) -> dict:
         """Take back all that the autograder said of a submission: what is cut short

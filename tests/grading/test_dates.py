@@ -307,3 +307,15 @@ def test_learners_enter_the_gradebook_with_their_names(
     doors[door]("ada")
     with Gradebook(database()) as gradebook:
         assert gradebook.find_student("ada").last_name == "King"
+
+
+@pytest.mark.parametrize("door", ["course grade", "nbgrader autograde"])
+def test_a_broken_file_voids_no_mark(classroom, doors, judges, door):
+    say(FILE)
+    submit(classroom, "bob", "2026-03-28 13:00:00 UTC")
+    doors["course grade"]()
+    before = classroom.rows()
+    say("zone = 1\n")
+    with pytest.raises((CourseError, AssertionError)):
+        doors[door]("bob")
+    assert classroom.rows() == before
