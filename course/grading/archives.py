@@ -48,8 +48,8 @@ from course.paths import CourseError
 MOODLE = re.compile(
     r"([^_]*)_(\d{1,18})_assignsubmission_(?:file|onlinetext)(?:_(.*))?"
 )
-CANVAS = re.compile(r"(?:(?P<name>.*?)_)?(?P<user>\d{1,18})_(?P<file>\d{1,18})_(?=.)")
-ANONYMOUS = re.compile(r"(LATE_)?anon_[0-9A-Za-z]{5}_(\d{1,18})_(?=.)")
+CANVAS = re.compile(r"(?:.*?_)?\d{1,18}_\d{1,18}_(?=.)")
+ANONYMOUS = re.compile(r"(?:LATE_)?anon_[0-9A-Za-z]{5}_\d{1,18}_(?=.)")
 NOBODY = "Participant"  # what Moodle calls whom it does not name
 
 ROSTER = "`course roster FILE` with a list of participants of today"
@@ -123,18 +123,24 @@ class Moodle(Layout):
         return (f"{match[1]}_{match[2]}", match[3]) if match and match[3] else None
 
     def prepare(self, files):
-        """See which names stand for more than one participant."""
+        """See who would be more than one participant, which nobody is."""
         for each in files:
             if isinstance(each, Found):
-                name, _, number = each.student.rpartition("_")
-                self.numbers[name].add(int(number))
+                name, number = self._read(each)
+                learner = self.roster.participant(number)
+                for one in [learner] if learner else self.roster.named(name):
+                    self.numbers[one.id].add(number)
 
     def owner(self, found):
-        name, _, text = found.student.rpartition("_")
-        number = int(text)
+        name, number = self._read(found)
         learner = self.roster.participant(number) or self._by_name(name, number)
         origin = {"system": "moodle", "name": found.student}
         return Owner(learner.id, name, found.name, origin)
+
+    @staticmethod
+    def _read(found: Found) -> tuple[str, int]:
+        name, _, number = found.student.rpartition("_")
+        return name, int(number)
 
     def _by_name(self, name: str, number: int) -> Learner:
         sheet = (
@@ -145,13 +151,12 @@ class Moodle(Layout):
             text = f"is participant {number}, whom Moodle does not name: {sheet}"
             raise Refusal("anonymous", f"{text}, once identities are revealed")
         learners = self.roster.named(name)
-        unsaid = {n for n in self.numbers[name] if not self.roster.participant(n)}
-        if len(learners) > 1 or (learners and len(unsaid) > 1):
-            text = f"more than one participant is called {name}: {sheet}"
-            raise Refusal("ambiguous", text)
         if not learners:
             text = f"nobody on the roster is called {name}: run {ROSTER}, or {sheet}"
             raise Refusal("unknown", text)
+        if len(learners) > 1 or len(self.numbers[learners[0].id]) > 1:
+            text = f"more than one participant is called {name}: {sheet}"
+            raise Refusal("ambiguous", text)
         return learners[0]
 
 

@@ -185,17 +185,17 @@ def numbered(old: Roster | None, sheet: Iterable[tuple[str, int, Learner]]) -> R
             "gradebook or the list of participants, and run `course roster` with that"
         )
     learners, wrong = dict(old.ids), []
+    holders = {n: each.id for each in old for n in each.participants}
     for place, number, said in sheet:
         keys = [key for key in (said.number, said.email) if key]
         found = next(filter(None, map(old.called, keys)), old.named(said.name))
-        holder = old.participant(number)
         if not (keys or said.name):
             wrong.append(f"{place} names nobody: reveal identities, download it again")
         elif len(found) != 1:
             who = "more than one" if found else "nobody"
             wrong.append(f"{place} {who} on the roster is {said.name or keys[0]}")
-        elif holder and holder.id != found[0].id:
-            wrong.append(f"{place} participant {number} is {holder.id} already")
+        elif holders.setdefault(number, found[0].id) != found[0].id:
+            wrong.append(f"{place} participant {number} is {holders[number]} already")
         else:
             one = learners[found[0].id]
             numbers = tuple(sorted({*one.participants, number}))
@@ -219,14 +219,10 @@ def roster_command(file):
         new = merged(old, Roster(table.learners(), table.columns))
     save(new)
     before = old.ids if old else {}
-    count = Counter(
-        "new"
-        if each.id not in before
-        else "as before"
-        if each == before[each.id]
-        else "changed"
-        for each in new
-    )
+    count = Counter()
+    for each in new:
+        known = "as before" if each == before.get(each.id) else "changed"
+        count[known if each.id in before else "new"] += 1
     said = ", ".join(f"{number} {what}" for what, number in sorted(count.items()))
     click.echo(f"{len(new.learners)} learners on the roster: {said}")
     for gone in sorted(before.keys() - new.ids.keys()):

@@ -93,14 +93,20 @@ def test_two_of_one_name_are_told_apart_by_the_worksheet(course, inbox, tmp_path
     assert submitted(course) == {"s5/part/first.ipynb": ONE, "s4/part/first.ipynb": TWO}
 
 
-def test_one_who_took_anothers_name_gets_nobodys_marks(course, inbox):
+@pytest.mark.parametrize("taken", ["Ada_Lovelace", "ADA  lovelace", "Lovelace, Ada"])
+def test_one_who_took_anothers_name_gets_nobodys_marks(course, inbox, tmp_path, taken):
+    impostor = f"{moodle_folder(taken, 99)}/first.ipynb"
     entries = [
         (f"{moodle_folder('Ada Lovelace', 41)}/first.ipynb", ONE),
-        (f"{moodle_folder('Ada_Lovelace', 99)}/first.ipynb", TWO),
+        (impostor, TWO),
     ]
-    collection = moodle(zipped(inbox / "x.zip", entries))
-    assert set(codes(collection).values()) == {"ambiguous"}
+    path = zipped(inbox / "x.zip", entries)
+    assert set(codes(moodle(path)).values()) == {"ambiguous"}
     assert submitted(course) == {}
+    # Of the two the worksheet names one: the other is not her either.
+    office.enrol(tmp_path, office.sheet((41, "Ada Lovelace", "s1")), "sheet.csv")
+    assert list(codes(moodle(path)).values()) == ["ambiguous"]
+    assert submitted(course) == {"s1/part/first.ipynb": ONE}
 
 
 def test_a_name_that_holds_a_number_is_still_a_name(course, inbox, tmp_path):

@@ -170,6 +170,8 @@ def test_a_participant_is_never_two_learners(tmp_path):
     office.enrol(tmp_path, office.sheet((41, "Sam Twin", "s4")), "sheet.csv")
     text = office.sheet((41, "Sam Twin", "s5"))
     assert "participant 41 is s4 already" in refused(tmp_path, text, name="sheet.csv")
+    text = office.sheet((42, "Sam Twin", "s5"), (42, "Ada Lovelace", "s1"))
+    assert "participant 42 is s5 already" in refused(tmp_path, text, name="sheet.csv")
 
 
 # Names
