@@ -24,6 +24,8 @@ from course.grading.intake import Refusal
 from course.paths import CourseError, root
 
 MOST_BYTES = 256 * 2**20  # of a learner's notebooks
+# Why a notebook belongs to nobody yet, so that somebody may be taken for absent.
+UNCLAIMED = {"unknown", "ambiguous", "anonymous"}
 
 
 @dataclass
@@ -70,7 +72,7 @@ class Collection:
         if isinstance(found, Missed):
             self.missed.append(found)
             return
-        shown = self.layout.shown(found)
+        shown, data = self.layout.shown(found), None
         try:
             data = found.read()
             self.left[found.student] -= len(data)
@@ -81,6 +83,8 @@ class Collection:
             self._enter(owner)
         except Refusal as refusal:
             self.missed.append(Missed(shown, refusal))
+            if data is not None and refusal.code in UNCLAIMED:
+                self._unclaimed()[shown] = _digest(data)
             return
         if owner.late:
             text = f"is marked late, which is not believed: it counts as of {self.now}"
@@ -94,7 +98,8 @@ class Collection:
             lesson, valid = self._by_name(refusal, owner.name), False
             if lesson is None:
                 return
-        digest = hashlib.sha256(data).hexdigest()
+        digest = _digest(data)
+        self._claim(shown, digest)
         _write(self._attempt(owner.student, lesson, digest), data)
         copy = re.search(r"(\d+)\)?$", owner.name.stem)
         number = int(copy[1][:9]) if copy else 0
@@ -131,6 +136,16 @@ class Collection:
             names[student] = owner.called
         elif names.setdefault(student, owner.called) != owner.called:
             raise Refusal("id", f"{student} is another learner's id: rename the folder")
+
+    def _unclaimed(self) -> dict[str, str]:
+        """What was handed in, and nobody knows by whom: its name and content's hash."""
+        return self.record.setdefault("unclaimed", {})
+
+    def _claim(self, shown: str, digest: str):
+        """Whose this is is known now, by this name or by another."""
+        unclaimed = self._unclaimed()
+        same = (name for name, each in unclaimed.items() if each == digest)
+        unclaimed.pop(shown if shown in unclaimed else next(same, None), None)
 
     def _attempt(self, student: str, lesson: str, digest: str) -> Path:
         folder = self.folder / "collected" / student / lesson
@@ -227,6 +242,10 @@ def _time(attempt: dict) -> datetime.datetime:
     return datetime.datetime.fromisoformat(attempt["time"])
 
 
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
 def _sentence(error: CourseError, name: PurePosixPath) -> str:
     """An error's text without the name, which is said beside it."""
     return str(error).removeprefix(f"{name} ")
@@ -257,20 +276,25 @@ def _record(path: Path) -> dict:
         ) from error
 
 
+def _kept() -> dict:
+    """The record as it is, empty if nothing was collected yet."""
+    path = root() / "grading" / "collected" / "record.json"
+    return _record(path) if path.exists() else {"students": {}, "attempts": {}}
+
+
 def submitted_as() -> dict[str, str]:
     """The names under which learners handed in, by id."""
-    path = root() / "grading" / "collected" / "record.json"
-    if not path.exists():
-        return {}
-    return _record(path)["students"]
+    return _kept()["students"]
+
+
+def unclaimed() -> list[str]:
+    """What was handed in by learners whom nobody could name."""
+    return sorted(_kept().get("unclaimed", {}))
 
 
 def attempts() -> dict[str, dict[str, dict]]:
     """By learner and lesson, the attempt that counts."""
-    path = root() / "grading" / "collected" / "record.json"
-    if not path.exists():
-        return {}
     return {
         student: {lesson: each[-1] for lesson, each in found.items() if each}
-        for student, found in _record(path)["attempts"].items()
+        for student, found in _kept()["attempts"].items()
     }

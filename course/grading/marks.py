@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from nbgrader.api import Gradebook, MissingEntry
 
 from course.grading import dates, roster
+from course.grading.collection import unclaimed
 from course.grading.dates import Dates
 from course.grading.export import cell, is_formula
 from course.grading.roster import Learner, Roster
@@ -53,6 +54,10 @@ def sheet(gradebook: Gradebook, parts: list[str], system: str, now) -> Sheet:
         )
     made = Sheet()
     marks = _Marks(gradebook, dates.load() or Dates(), now, made)
+    made.notes += [
+        f"{each} was handed in and belongs to nobody yet: its learner is absent here"
+        for each in unclaimed()
+    ]
     strangers = sorted({each.id for each in gradebook.students} - known.ids.keys())
     made.missing += [f"{each}: is not on the roster" for each in strangers]
     rows = {"moodle": _moodle, "canvas": _canvas}[system](known, parts, marks, made)

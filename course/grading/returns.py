@@ -32,10 +32,11 @@ def hold(part: str, now: datetime.datetime) -> None:
     Raises:
         CourseError: somebody may; the text says who, and until when.
     """
-    given = (dates.load() or dates.Dates()).part(part)
+    said = dates.load() or dates.Dates()
+    given, zone = said.part(part), said.zone or datetime.UTC
     ends = [("all", given.due), *sorted(given.extensions.items())]
     waiting = [
-        f"{who} until {when:%Y-%m-%d %H:%M} UTC"
+        f"{who} until {when.astimezone(zone):%Y-%m-%d %H:%M %Z}"
         for who, when in ends
         if when and when > now
     ]

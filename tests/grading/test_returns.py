@@ -213,6 +213,26 @@ def test_who_is_not_in_the_table_is_named(classroom, hand_in, graded, tmp_path):
     assert rows["s2"][PART] == ""
 
 
+def test_whom_nobody_could_name_is_not_taken_for_absent(
+    classroom, hand_in, graded, tmp_path
+):
+    office.enrol(tmp_path)
+    name = f"{moodle_folder('Sam Twin', 51)}/first.ipynb"
+    path = zipped(tmp_path / "x.zip", [(name, hand_in(double="passed"))])
+    invoke(collect_command, path, "--from", "moodle", code=1)
+    classroom.submit("s1", double="passed")
+    graded()
+    said = invoke(export_command, PART, "--format", "moodle")
+    assert (
+        "note     Sam Twin_51/first.ipynb was handed in and belongs to nobody" in said
+    )
+    sheet = office.sheet((51, "Sam Twin", "s5"))
+    office.enrol(tmp_path, sheet, "sheet.csv")
+    invoke(collect_command, path, "--from", "moodle")
+    graded()
+    assert "belongs to" not in invoke(export_command, PART, "--format", "moodle")
+
+
 def test_what_a_person_must_grade_has_no_mark_yet(classroom, graded, tmp_path):
     office.enrol(tmp_path)
     classroom.hand_in("s1", "first.ipynb", "{")
