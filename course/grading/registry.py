@@ -57,7 +57,6 @@ def settle(gradebook: Gradebook, part: str) -> int:
     if given is None:
         return 0
     assignment = gradebook.find_assignment(part)
-    assignment.duedate = _naive(given.part(part).due)
     submissions = (
         gradebook.db.query(SubmittedAssignment)
         .filter_by(assignment_id=assignment.id)

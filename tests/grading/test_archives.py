@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from office import NOON, ONE, TWO, canvas_name, codes, moodle_folder, submitted, zipped
 
 from course.grading.collect import collect, collect_command
-from course.grading.collection import attempts
+from course.grading.collection import attempts, submitted_as
 from course.paths import CourseError
 
 
@@ -173,17 +173,27 @@ def test_canvass_files(course, inbox):
     [late] = [note for _, note in collection.notes if "late" in note]
     assert "is not believed" in late
     assert attempts()["s1"]["part/first"]["origin"]["name"] == entries[0][0]
+    assert submitted_as()["s2"] == "obrienbob"
     assert set(codes(collection).values()) == {"not-a-notebook", "no-student"}
 
 
 @pytest.mark.usefixtures("canvas_class")
 def test_of_two_files_canvas_took_the_later_one_counts(course, inbox):
     entries = [
-        (canvas_name(ADA, 11, 346, "first-1.ipynb"), TWO),
-        (canvas_name(ADA, 11, 345, "first.ipynb"), ONE),
+        (canvas_name(ADA, 11, 1000, "first-1.ipynb"), TWO),
+        (canvas_name(ADA, 11, 999, "first.ipynb"), ONE),
     ]
     assert canvas(zipped(inbox / "x.zip", entries)).missed == []
     assert submitted(course) == {"s1/part/first.ipynb": TWO}
+
+
+@pytest.mark.usefixtures("canvas_class")
+def test_the_same_file_handed_in_again_has_the_newest_name_there(course, inbox):
+    for file in (345, 346):
+        name = canvas_name(ADA, 11, file, "first.ipynb")
+        canvas(zipped(inbox / "x.zip", [(name, ONE)]))
+    # A page must go back to the file that Canvas now holds.
+    assert attempts()["s1"]["part/first"]["origin"]["name"] == name
 
 
 @pytest.mark.usefixtures("canvas_class")

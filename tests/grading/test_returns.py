@@ -148,6 +148,27 @@ def test_a_page_is_its_learners_own(classroom, hand_in, graded, tmp_path):
         assert page == mine.read_text("utf-8")
 
 
+def test_every_page_goes_back_to_the_file_it_is_about(
+    classroom, hand_in, graded, tmp_path
+):
+    office.enrol(tmp_path, office.CANVAS)
+    names = [
+        canvas_name("Lovelace, Ada", 11, 345, "first.ipynb"),
+        canvas_name("Lovelace, Ada", 11, 346, "second.ipynb"),
+    ]
+    data = [hand_in(double="passed"), hand_in("second", double="passed")]
+    path = zipped(tmp_path / "x.zip", list(zip(names, data)))
+    invoke(collect_command, path, "--from", "canvas")
+    graded()
+    invoke(feedback_command, PART, "--release")
+    found = pages(f"{PART}-canvas.zip")
+    folder = classroom.folder / f"grading/feedback/s1/{PART}"
+    assert found == {
+        "lovelaceada_11_345_first.html": (folder / "first.html").read_text("utf-8"),
+        "lovelaceada_11_346_second.html": (folder / "second.html").read_text("utf-8"),
+    }
+
+
 def test_those_who_came_by_folders_get_folders(classroom, graded):
     classroom.submit("ada", double="passed")
     graded()
