@@ -8,9 +8,10 @@ formgrader shows the lateness that costs points here.
 import datetime
 import math
 
-from nbgrader.api import Gradebook, Student, SubmittedAssignment
+from nbgrader.api import Gradebook, Student, SubmittedAssignment, SubmittedNotebook
 from nbgrader.preprocessors import AssignLatePenalties, latesubmissions
 from sqlalchemy.orm import selectinload
+from traitlets.config import Config
 
 from course.grading import dates, roster
 from course.grading.dates import Dates, Part
@@ -65,13 +66,14 @@ def settle(gradebook: Gradebook, part: str) -> int:
     return sum(_settle(gradebook, each, given.part(part)) for each in submissions)
 
 
-def is_settled(gradebook: Gradebook, submission: SubmittedAssignment) -> bool:
-    """Whether a submission's lateness costs what it should, as far as one can tell."""
+def is_settled(
+    gradebook: Gradebook, submission: SubmittedAssignment, config: Config
+) -> bool:
+    """Whether a submission's lateness costs what it should: a due date may have been
+    changed since, or an extension granted."""
     given: Dates | None = dates.load()
     if given is None:
-        # A due date may have been changed since, or an extension granted.
-        late = submission.total_seconds_late
-        return not late and not submission.late_submission_penalty
+        return _is_as_configured(gradebook, submission, config)
     part = given.part(submission.assignment.name)
     if submission.assignment.duedate != _naive(part.due):
         return False
@@ -81,6 +83,21 @@ def is_settled(gradebook: Gradebook, submission: SubmittedAssignment) -> bool:
         _same(notebook.late_submission_penalty, penalty)
         for notebook, penalty in _penalties(gradebook, submission, part)
     )
+
+
+def _is_as_configured(gradebook, submission, config) -> bool:
+    late = submission.total_seconds_late
+    if not late:
+        return not submission.late_submission_penalty
+    step = AssignLatePenalties(config=config)
+    step.init_plugin()
+    for notebook, score in _scores(gradebook, submission):
+        lost = step.plugin_inst.late_submission_penalty(
+            submission.student_id, score, late
+        )
+        if not _same(notebook.late_submission_penalty, min(max(lost or 0, 0), score)):
+            return False
+    return True
 
 
 def _settle(gradebook, submission, part: Part) -> bool:
@@ -101,16 +118,20 @@ def _penalties(gradebook, submission, part: Part) -> list[tuple]:
     late = submission.total_seconds_late
     if not late:
         return [(notebook, None) for notebook in submission.notebooks]
-    gradebook.db.flush()
-    for notebook in submission.notebooks:
-        gradebook.db.expire(notebook, ["score"])  # it is a query's result
-    scores = [float(notebook.score or 0) for notebook in submission.notebooks]
-    total = math.fsum(scores)
+    scores = _scores(gradebook, submission)
+    total = math.fsum(score for _, score in scores)
     lost = part.penalty(submission.student_id, total, late)
     return [
-        (notebook, lost * score / total if lost else None)
-        for notebook, score in zip(submission.notebooks, scores)
+        (notebook, lost * score / total if lost else None) for notebook, score in scores
     ]
+
+
+def _scores(gradebook, submission) -> list[tuple[SubmittedNotebook, float]]:
+    """The notebooks of a submission with their scores as they are now: what is in
+    memory was counted when it was read."""
+    query = gradebook.db.query(SubmittedNotebook.id, SubmittedNotebook.score)
+    now = dict(query.filter_by(assignment_id=submission.id).all())
+    return [(each, float(now[each.id] or 0)) for each in submission.notebooks]
 
 
 def _same(one: float | None, other: float | None) -> bool:

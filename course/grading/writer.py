@@ -160,7 +160,7 @@ class Writer:
             submission = rows[0][0]
             if timestamp and submission.timestamp != parse_utc(timestamp):
                 return False
-            if not registry.is_settled(gradebook, submission):
+            if not registry.is_settled(gradebook, submission, self.config):
                 return False
             for _, _, notebook, test, score, needed in rows:
                 if notebook not in found:

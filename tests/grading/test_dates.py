@@ -241,6 +241,20 @@ def test_a_late_submission_can_be_unchanged(classroom, doors):
     assert penalties("bob") == pytest.approx({"first": 0.4, "second": 0.2})
 
 
+def test_so_it_can_by_the_dates_and_the_policy_of_nbgrader(classroom, doors):
+    with open(classroom.folder / "nbgrader_config.py", "a") as file:
+        file.write("c.LateSubmissionPlugin.penalty_method = 'zero'\n")
+    with Gradebook(database()) as gradebook:
+        gradebook.update_or_create_assignment(PART, duedate="2026-03-28 12:00 UTC")
+    submit(classroom, "bob", "2026-03-28 13:00:00 UTC")
+    assert doors["course grade"]().recorded == 1
+    assert doors["course grade"]().unchanged == 1
+    assert penalties("bob") == {"first": 4, "second": 2}
+    classroom.manual("bob", "test_triple", 2)
+    assert doors["course grade"]().recorded == 1
+    assert penalties("bob") == {"first": 5, "second": 2}
+
+
 def test_other_dates_change_penalties_and_nothing_is_judged_again(
     classroom, doors, calls
 ):
