@@ -110,9 +110,10 @@ def _stated(at: str, now: datetime.datetime) -> datetime.datetime:
     zone = (dates.load() or dates.Dates()).zone
     try:
         local = datetime.datetime.fromisoformat(at)
-    except ValueError as error:
-        text = f"--at {at!r} is no time: 2026-11-20 23:59 is one"
-        raise CourseError(text) from error
+    except ValueError:
+        local = None
+    if local is None or ":" not in at:  # a day alone would be its first moment
+        raise CourseError(f"--at {at!r} is no time: 2026-11-20 23:59 is one")
     try:
         when = dates.instant(local, zone)
     except ValueError as error:

@@ -1,9 +1,10 @@
 """The gradebook: one writer, one transaction a submission.
 
 Trusts verdicts that were held against their jobs, and the graded notebooks made from
-them. The points go in by nbgrader's own SaveAutoGrades and AssignLatePenalties, run
-unchanged, but bound to one open connection, so that a submission is recorded whole or
-not at all; afterwards every score in the gradebook is compared with the verdict.
+them. The points go in by nbgrader's own SaveAutoGrades, run unchanged, and what
+lateness costs by `registry.LatePenalties`; both are bound to one open connection, so
+that a submission is recorded whole or not at all. Afterwards every score in the
+gradebook is compared with the verdict.
 """
 
 import contextlib

@@ -648,6 +648,7 @@ def test_a_submission_is_as_late_as_the_last_of_its_notebooks(course, inbox):
     ("at", "reason"),
     [
         ("yesterday", "is no time: 2026-11-20 23:59 is one"),
+        ("2026-03-28", "is no time: 2026-11-20 23:59 is one"),
         ("2999-01-01 12:00", "has not come yet"),
         ("2026-03-29 02:30", "leaves out on that day"),
         ("2025-10-26 02:30", "comes twice on that day"),

@@ -1,6 +1,8 @@
 """Due dates, extensions and penalties: what the file says, the gradebook shows."""
 
 import datetime
+import re
+from pathlib import Path
 
 import office
 import pytest
@@ -171,6 +173,17 @@ def test_a_learner_is_named_by_id_and_others_names_are_translated(small, tmp_pat
     say(FILE.replace(EXTENSION, EXTENSION.replace("ada", '"ada@x.org"')))
     with pytest.raises(CourseError, match="is no id; ada is"):
         dates.load()
+
+
+def test_the_guides_example_is_what_the_file_may_say(small):
+    guide = Path(__file__).parents[2] / "book/instructor_guide.md"
+    [text] = re.findall(r"```toml\n(.*?)```", guide.read_text("utf-8"), re.DOTALL)
+    say(text.replace("positional_encoding", "arithmetic"))
+    part = dates.load().part("arithmetic")
+    assert part.due == utc(2026, 11, 20, 23, 59)
+    assert part.due_for("ada") == utc(2026, 11, 27, 23, 59)
+    assert part.penalty("bob", 10, DAY) == pytest.approx(1)
+    assert part.penalty("carol", 10, DAY) == 0
 
 
 # The gradebook, by both doors
