@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 from nbgrader.preprocessors import (
-    AssignLatePenalties,
     CheckCellMetadata,
     GetGrades,
     LimitOutput,
@@ -18,7 +17,7 @@ from nbgrader.preprocessors import (
 )
 
 from course.exercises.source import STUB
-from course.grading import export, feedback, plugin
+from course.grading import export, feedback, plugin, registry
 from course.paths import course_id, database, root, state
 
 c = get_config()  # noqa: F821
@@ -58,7 +57,7 @@ c.Autograde.autograde_preprocessors = [
     LimitOutput,
     SaveAutoGrades,
     plugin.MarkUngraded,
-    AssignLatePenalties,
+    registry.LatePenalties,
     CheckCellMetadata,
 ]
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "progress": "course.exercises.progress",
     "release": "course.exercises.release",
     "reveal": "course.exercises.reveal",
+    "roster": "course.grading.roster",
     "serve": "course.site.build",
     "solve": "course.exercises.solve",
     "start": "course.exercises.start",

@@ -1,5 +1,7 @@
 """`course export`: the gradebook's points as a table that a spreadsheet may open.
 
+What Moodle and Canvas import is in `marks`.
+
 Trusts the gradebook's numbers. Trusts no text in it: names and ids came from learners,
 and a spreadsheet takes a cell that begins with `=` for a program.
 
@@ -8,6 +10,7 @@ one more: the name under which the learner handed in.
 """
 
 import csv
+import datetime
 import io
 import os
 import tempfile
@@ -17,7 +20,7 @@ import click
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.plugins import ExportPlugin
 
-from course.grading.collect import submitted_as
+from course.grading.collection import submitted_as
 from course.grading.hygiene import visible
 from course.paths import CourseError, database, lessons, root
 
@@ -37,7 +40,12 @@ def cell(value) -> str:
     if isinstance(value, int | float):
         return str(value)
     text = str(value)
-    return f"'{visible(text)}" if text.startswith(FORMULA) else visible(text)
+    return f"'{visible(text)}" if is_formula(text) else visible(text)
+
+
+def is_formula(text: str) -> bool:
+    """Whether a spreadsheet may take a text for a program."""
+    return text.startswith(FORMULA)
 
 
 def rows(gradebook: Gradebook, assignments=(), students=()) -> list[dict]:
@@ -116,18 +124,45 @@ class CsvExport(ExportPlugin):
 
 @click.command("export")
 @click.argument("part", required=False)
-@click.option("--format", "form", type=click.Choice(["csv"]), default="csv")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "moodle", "canvas"]),
+    default="csv",
+    show_default=True,
+    help="For a spreadsheet, or as Moodle's or Canvas's gradebook imports it.",
+)
 @click.option("--to", type=click.Path(path_type=Path, dir_okay=False))
 def export_command(part, form, to):
-    """Write the points of PART, or of all parts, as a table (grades.csv)."""
+    """Write the points of PART, or of all parts, as a table (grades.csv).
+
+    Exits with 1 if the table lacks a learner, or the mark of what was handed in.
+    """
     url = database()
     if url.startswith("sqlite:///") and not Path(url[len("sqlite:///") :]).exists():
         raise CourseError("there is no gradebook yet: grade first")
     parts = sorted({lesson.split("/")[0] for lesson in lessons()})
     if part and part not in parts:
         raise CourseError(f"there is no part {part!r}; there is {', '.join(parts)}")
-    to = to or root() / "grades.csv"
+    to = to or root() / ("grades.csv" if form == "csv" else f"grades-{form}.csv")
     with Gradebook(url) as gradebook:
-        found = rows(gradebook, [part] if part else ())
-    write(to, table(found))
-    click.echo(f"{len(found)} rows in {to}")
+        if form == "csv":
+            found = rows(gradebook, [part] if part else ())
+            write(to, table(found))
+            click.echo(f"{len(found)} rows in {to}")
+            return
+        from course.grading import marks
+
+        there = [each.name for each in gradebook.assignments]
+        if part and part not in there:
+            raise CourseError(f"{part} is not in the gradebook: grade it first")
+        now = datetime.datetime.now(datetime.UTC)
+        made = marks.sheet(gradebook, [part] if part else there, form, now)
+    write(to, made.text)
+    for note in made.notes:
+        click.echo(f"note     {visible(note)}")
+    for line in made.missing:
+        click.secho(f"missing  {visible(line)}", fg="yellow")
+    click.echo(f"{made.learners} learners in {to}, {len(made.missing)} marks missing")
+    if made.missing:
+        raise SystemExit(1)

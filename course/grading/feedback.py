@@ -6,6 +6,7 @@ scripts and requests. Trusts the gradebook's numbers, and that what a test cell 
 the judge's own text if no kernel ran it: a kernel numbers the cells it runs.
 """
 
+import datetime
 import functools
 import glob
 import html
@@ -27,7 +28,7 @@ from pygments.lexers import PythonLexer
 from tqdm import tqdm
 
 from course.exercises.regions import HIDDEN
-from course.grading import writer
+from course.grading import returns, writer
 from course.grading.hygiene import clean, clean_markdown, plain, visible
 from course.paths import CourseError, root
 
@@ -223,7 +224,13 @@ def write(part: str, student: str):
 @click.command("feedback")
 @click.argument("part")
 @click.option("--student", "students", multiple=True, help="Of this learner only.")
-def feedback_command(part, students):
+@click.option(
+    "--release",
+    is_flag=True,
+    help="Pack the pages for learners, in grading/returned, if all are due.",
+)
+@click.option("--early", is_flag=True, help="Release what is not due for all yet.")
+def feedback_command(part, students, release, early):
     """Write a page for every graded notebook of PART, below grading/feedback."""
     graded = root() / "grading" / "autograded"
     found = sorted(path.parent.name for path in graded.glob(f"*/{glob.escape(part)}"))
@@ -231,6 +238,8 @@ def feedback_command(part, students):
     if missing or not found:
         whose = f" of {', '.join(map(visible, missing))}" if missing else ""
         raise CourseError(f"nothing{whose} is graded: run `course grade {part}`")
+    if release and not early:
+        returns.hold(part, datetime.datetime.now(datetime.UTC))
     failed = []
     chosen = sorted(students) or found
     for student in tqdm(chosen, desc="feedback", unit="learner", delay=2):
@@ -239,6 +248,12 @@ def feedback_command(part, students):
         except NbGraderException:
             failed.append(student)
     click.echo(f"feedback for {len(chosen) - len(failed)} learners in grading/feedback")
+    if release:
+        made, left = returns.pack(part, [each for each in chosen if each not in failed])
+        for path, pages in made.items():
+            click.echo(f"{pages} pages to return in {path}")
+        for line in left:
+            click.echo(f"not returned: {visible(line)}")
     if failed:
         raise CourseError(
             f"no feedback for {', '.join(map(visible, failed))}: the reason is above; "

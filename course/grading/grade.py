@@ -79,7 +79,10 @@ def run(part: str, students: list[str], judges: pool.Judges, level: str) -> Repo
         with writer.Writer() as gradebook:
             gradebook.check(exercises)
             folders = _folders(gradebook, part, students)
-            return _Batch(exercises, folders, judges, level, gradebook).run()
+            settled = gradebook.enter(part)
+            report = _Batch(exercises, folders, judges, level, gradebook).run()
+            report.settled = settled
+            return report
     finally:
         lock.release()
 

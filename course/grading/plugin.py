@@ -4,7 +4,7 @@
     c.Autograde.pre_convert_hook = intake
     c.Autograde.sanitize_preprocessors = [Canonicalise]
     c.Autograde.autograde_preprocessors = [JudgedExecute, LimitOutput, SaveAutoGrades,
-        MarkUngraded, AssignLatePenalties, CheckCellMetadata]
+        MarkUngraded, LatePenalties, CheckCellMetadata]
 
 Trusts nbgrader's own order of events: the hook once a submission, then for each
 notebook in the list it left a pass to sanitise and a pass to execute. Everything that
@@ -73,6 +73,7 @@ def intake(*, assignment, student, notebooks) -> None:
         exercises = jobs.part(part)
         with writer.Writer() as gradebook:
             gradebook.check(exercises)
+            gradebook.enter()
             before = gradebook.void(part, owner)
         chosen = submission.choose(exercises, paths)
         if len(paths) < len(list(folder.glob("*.ipynb"))):

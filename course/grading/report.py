@@ -58,6 +58,7 @@ class Report:
     unchanged: int = 0
     judged: int = 0
     cached: int = 0
+    settled: int = 0  # submissions whose lateness costs something else now
     statuses: Counter = field(default_factory=Counter)
     tasks: dict[str, dict[str, Task]] = field(default_factory=dict)  # by lesson
     shares: Counter = field(default_factory=Counter)  # of all points, in BINS
@@ -96,6 +97,8 @@ def show(report: Report, page: Path | None = None) -> None:
         f"{report.unchanged} unchanged; {report.judged} notebooks judged, "
         f"{report.cached} known"
     )
+    if report.settled:
+        click.echo(f"  {report.settled:6} submissions with another late penalty")
     for status in verdicts.STATUSES:
         if report.statuses[status]:
             click.echo(f"  {report.statuses[status]:6} tasks {status}")

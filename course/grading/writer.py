@@ -1,9 +1,10 @@
 """The gradebook: one writer, one transaction a submission.
 
 Trusts verdicts that were held against their jobs, and the graded notebooks made from
-them. The points go in by nbgrader's own SaveAutoGrades and AssignLatePenalties, run
-unchanged, but bound to one open connection, so that a submission is recorded whole or
-not at all; afterwards every score in the gradebook is compared with the verdict.
+them. The points go in by nbgrader's own SaveAutoGrades, run unchanged, and what
+lateness costs by `registry.LatePenalties`; both are bound to one open connection, so
+that a submission is recorded whole or not at all. Afterwards every score in the
+gradebook is compared with the verdict.
 """
 
 import contextlib
@@ -26,7 +27,6 @@ from nbgrader.api import (
     SubmittedNotebook,
 )
 from nbgrader.preprocessors import (
-    AssignLatePenalties,
     NbGraderPreprocessor,
     SaveAutoGrades,
     latesubmissions,
@@ -38,7 +38,7 @@ from sqlalchemy.exc import OperationalError, SAWarning
 from sqlalchemy.orm import Session, joinedload, selectinload
 from traitlets.config import Config, PyFileConfigLoader
 
-from course.grading import verdicts
+from course.grading import dates, registry, verdicts
 from course.grading.jobs import Exercise
 from course.paths import CourseError, root
 
@@ -124,6 +124,14 @@ class Writer:
                         f"{each.lesson} is not in the gradebook as it is now: {todo}"
                     )
 
+    def enter(self, part: str | None = None) -> int:
+        """Enter what the institution says: the learners, and of a part the dates; how
+        many submissions lose another number of points by that than before."""
+        dates.load()  # if that cannot be read, nothing is begun
+        with self.transaction() as gradebook:
+            registry.enrol(gradebook)
+            return registry.settle(gradebook, part) if part else 0
+
     def void(self, part: str, student: str) -> dict:
         """Take back all that the autograder said of a submission: what is cut short
         now leaves "needs grading", never an old score. Returns what was there, as
@@ -147,7 +155,6 @@ class Writer:
                 .filter(Assignment.name == part)
                 .filter(SubmittedAssignment.student_id == student)
                 .add_columns(
-                    SubmittedNotebook.late_submission_penalty,
                     *(Notebook.name, BaseCell.name),
                     *(Grade.auto_score, Grade.needs_manual_grade),
                 )
@@ -158,10 +165,9 @@ class Writer:
             submission = rows[0][0]
             if timestamp and submission.timestamp != parse_utc(timestamp):
                 return False
-            for _, _, penalty, notebook, test, score, needed in rows:
-                # A due date may have been changed since, or an extension granted.
-                if submission.total_seconds_late or penalty:
-                    return False
+            if not registry.is_settled(gradebook, submission, self.config):
+                return False
+            for _, _, notebook, test, score, needed in rows:
                 if notebook not in found:
                     continue
                 points, status = _said(found[notebook], test)
@@ -200,7 +206,7 @@ class Writer:
                 SaveAutoGrades(config=self.config).preprocess(node, resources)
                 mark(gradebook, resources)
                 gradebook.db.flush()  # a penalty may depend on the score
-                AssignLatePenalties(config=self.config).preprocess(node, resources)
+                registry.LatePenalties(config=self.config).preprocess(node, resources)
 
 
 def _alone(engine):

@@ -145,3 +145,29 @@ def measured(classroom, judges):
 
     for exercise in jobs.part(room.PART):
         work.limits(exercise, judges, "base")
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A course of two notebooks, entered, with nothing handed in."""
+    from office import text
+
+    folder = tmp_path / "course"
+    (folder / "exercises/part").mkdir(parents=True)
+    (folder / "pyproject.toml").write_text('[tool.course]\nid = "small"\n')
+    for name in ("first", "second"):
+        path = folder / f"exercises/part/{name}.ipynb"
+        path.write_bytes(text(lesson=f"part/{name}"))
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("COURSE_STATE", str(tmp_path / "state"))
+    paths.root.cache_clear()
+    yield folder
+    paths.root.cache_clear()
+
+
+@pytest.fixture
+def inbox(tmp_path):
+    """A folder for what learners hand in."""
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    return folder

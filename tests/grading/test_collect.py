@@ -12,58 +12,18 @@ import subprocess
 import sys
 import zipfile
 
-import nbformat
 import pytest
 from click.testing import CliRunner
+from office import LATER, NOON, ONE, TWO, codes, notebook, submitted, text
 
 from course import paths
-from course.grading import collect as module
-from course.grading.collect import collect, collect_command, safe_id, submitted_as
+from course.grading import collection as taking
+from course.grading import found as finding
+from course.grading.collect import collect, collect_command
+from course.grading.collection import submitted_as
+from course.grading.ids import safe_id
 from course.grading.lock import Lock
 from course.paths import CourseError
-
-NOON = datetime.datetime(2026, 3, 29, 12, 0, tzinfo=datetime.UTC)
-LATER = NOON + datetime.timedelta(hours=1)
-STUB = "def double(x):\n    raise NotImplementedError"
-
-
-def notebook(answer=STUB, lesson="part/first"):
-    cell = nbformat.v4.new_code_cell(answer, id="double")
-    cell.metadata.nbgrader = {
-        **{"schema_version": 3, "grade_id": "double", "cell_type": "code"},
-        **{"solution": True, "grade": False, "locked": False, "task": False},
-    }
-    metadata = {"course": {"lesson": lesson, "version": 1}}
-    return nbformat.v4.new_notebook(cells=[cell], metadata=metadata)
-
-
-def text(answer=STUB, lesson="part/first"):
-    return nbformat.writes(notebook(answer, lesson)).encode()
-
-
-ONE = text("def double(x):\n    return 2 * x")
-TWO = text("def double(x):\n    return x + x")
-
-
-@pytest.fixture
-def course(tmp_path, monkeypatch):
-    folder = tmp_path / "course"
-    (folder / "exercises/part").mkdir(parents=True)
-    (folder / "pyproject.toml").write_text('[tool.course]\nid = "small"\n')
-    for name in ("first", "second"):
-        path = folder / f"exercises/part/{name}.ipynb"
-        path.write_bytes(text(lesson=f"part/{name}"))
-    monkeypatch.chdir(folder)
-    paths.root.cache_clear()
-    yield folder
-    paths.root.cache_clear()
-
-
-@pytest.fixture
-def inbox(tmp_path):
-    folder = tmp_path / "inbox"
-    folder.mkdir()
-    return folder
 
 
 def put(inbox, name, data=ONE, time=None):
@@ -81,18 +41,6 @@ def zipped(path, entries, **more):
         for name, data in entries:
             archive.writestr(name, data)
     return path
-
-
-def submitted(course):
-    folder = course / "grading/submitted"
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*.ipynb")
-    }
-
-
-def codes(collection):
-    return {missed.name: missed.why.code for missed in collection.missed}
 
 
 # Folders
@@ -166,7 +114,7 @@ def test_links_pipes_and_hard_links_are_refused_by_name(course, inbox, tmp_path)
 
 
 def test_depth_and_number_are_a_learners_own_quota(course, inbox, monkeypatch):
-    monkeypatch.setattr(module, "MOST_FILES", 20)
+    monkeypatch.setattr(finding, "MOST_FILES", 20)
     put(inbox, "anna/" + "d/" * 12 + "first.ipynb")
     for number in range(30):
         put(inbox, f"bert/x{number}.txt", b"")
@@ -178,7 +126,7 @@ def test_depth_and_number_are_a_learners_own_quota(course, inbox, monkeypatch):
 
 
 def test_bytes_are_a_learners_own_quota(course, inbox, monkeypatch):
-    monkeypatch.setattr(module, "MOST_BYTES", len(ONE) + 10)
+    monkeypatch.setattr(taking, "MOST_BYTES", len(ONE) + 10)
     put(inbox, "anna/a.ipynb")
     put(inbox, "anna/b.ipynb")
     put(inbox, "bert/a.ipynb")
@@ -439,6 +387,7 @@ HOSTILE = {
 def test_names_that_lead_elsewhere_are_refused(course, inbox, tmp_path):
     entries = [(entry(name), ONE) for name in HOSTILE]
     path = zipped(inbox / "class.zip", [*entries, ("bert/first.ipynb", TWO)])
+    Lock().acquire()  # makes the private folder
     before = {each for each in tmp_path.rglob("*") if course not in each.parents}
     collection = collect(path, NOON)
     assert codes(collection) == {f"class.zip: {n}": code for n, code in HOSTILE.items()}
@@ -509,7 +458,7 @@ def test_a_learner_with_too_many_entries_costs_nobody_else(course, inbox):
     path = zipped(inbox / "class.zip", [*entries, ("bert/first.ipynb", ONE)])
     found = codes(collect(path, NOON))
     assert found["class.zip: anna"] == "too-many"
-    assert len(found) == module.MOST_FILES + 1
+    assert len(found) == finding.MOST_FILES + 1
     assert set(submitted(course)) == {"bert/part/first.ipynb"}
 
 
@@ -623,3 +572,100 @@ def test_a_damaged_record_is_said(course, inbox):
     run = CliRunner().invoke(collect_command, [str(inbox)])
     assert isinstance(run.exception, paths.CourseError)
     assert "delete it; ids stay the same" in str(run.exception)
+
+
+# When
+
+
+def stamp(course, student="anna"):
+    path = course / f"grading/submitted/{student}/part/timestamp.txt"
+    return path.read_text().strip()
+
+
+def entry_of(course, student="anna", lesson="part/first"):
+    record = json.loads((course / "grading/collected/record.json").read_text())
+    return record["attempts"][student][lesson][-1]
+
+
+@pytest.fixture
+def dated(course):
+    """A course whose part is due at noon of the day on which the clocks change."""
+    (course / "solutions/part").mkdir(parents=True)
+    (course / "solutions/part/first.py").touch()
+    (course / "grading").mkdir()
+    path = course / "grading/dates.toml"
+    path.write_text('zone = "Europe/Berlin"\n[parts.part]\ndue = 2026-03-29T12:00:00\n')
+    return course
+
+
+def test_the_instructors_word_counts_and_is_kept_as_such(dated, inbox):
+    put(inbox, "anna/first.ipynb")
+    command = [str(inbox), "--at", "2026-03-29 11:59"]
+    run = CliRunner().invoke(collect_command, command)
+    assert run.exit_code == 0, run.output
+    assert "late" not in run.output
+    assert stamp(dated) == "2026-03-29 09:59:00 UTC"  # summer time began that night
+    assert entry_of(dated)["by"] == "word"
+
+
+def test_what_the_clock_calls_late_is_said_and_can_be_put_right(dated, inbox):
+    put(inbox, "anna/first.ipynb")
+    run = CliRunner().invoke(collect_command, [str(inbox)])
+    assert "late       part: anna" in run.output
+    assert "--at TIME" in run.output
+    assert entry_of(dated)["by"] == "clock"
+    command = [str(inbox), "--at", "2026-03-29 11:59"]
+    run = CliRunner().invoke(collect_command, command)
+    assert "counts as handed in by 2026-03-29 09:59:00+00:00, as you say" in run.output
+    assert "late       " not in run.output
+    assert stamp(dated) == "2026-03-29 09:59:00 UTC"
+    assert entry_of(dated)["by"] == "word"
+    # What was here by then does not come later for being found again.
+    CliRunner().invoke(collect_command, [str(inbox)])
+    assert stamp(dated) == "2026-03-29 09:59:00 UTC"
+
+
+def test_what_was_handed_in_earlier_never_replaces_what_came_later(course, inbox):
+    put(inbox, "anna/first.ipynb", TWO, time=2000)
+    collect(inbox, LATER)
+    put(inbox, "anna/first.ipynb", ONE, time=1000)
+    collection = collect(inbox, NOON, stated=True)
+    assert "which stays" in dict(collection.notes)["anna/first.ipynb"]
+    assert submitted(course) == {"anna/part/first.ipynb": TWO}
+    assert stamp(course) == "2026-03-29 13:00:00 UTC"
+
+
+def test_a_submission_is_as_late_as_the_last_of_its_notebooks(course, inbox):
+    second = put(inbox, "anna/second.ipynb", text(lesson="part/second"))
+    collect(inbox, LATER)
+    second.unlink()
+    put(inbox, "anna/first.ipynb", ONE)
+    collect(inbox, NOON, stated=True)
+    assert stamp(course) == "2026-03-29 13:00:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("at", "reason"),
+    [
+        ("yesterday", "is no time: 2026-11-20 23:59 is one"),
+        ("2026-03-28", "is no time: 2026-11-20 23:59 is one"),
+        ("2999-01-01 12:00", "has not come yet"),
+        ("2026-03-29 02:30", "leaves out on that day"),
+        ("2025-10-26 02:30", "comes twice on that day"),
+    ],
+)
+def test_a_time_that_is_none_is_refused(dated, inbox, at, reason):
+    put(inbox, "anna/first.ipynb")
+    run = CliRunner().invoke(collect_command, [str(inbox), "--at", at])
+    assert isinstance(run.exception, CourseError)
+    assert reason in str(run.exception)
+    assert submitted(dated) == {}
+
+
+def test_a_time_needs_a_zone(course, inbox):
+    put(inbox, "anna/first.ipynb")
+    run = CliRunner().invoke(collect_command, [str(inbox), "--at", "2026-01-01 12:00"])
+    assert "has no time zone" in str(run.exception)
+    command = [str(inbox), "--at", "2026-01-01 12:00+01:00"]
+    assert CliRunner().invoke(collect_command, command).exit_code == 0
+    assert stamp(course) == "2026-01-01 11:00:00 UTC"

@@ -215,7 +215,9 @@ def hand_in(place, rows, stands: dict) -> None:
 
 def collected(base: Path, place) -> dict:
     """Strange names and hostile zips, by the way of `course collect`."""
-    from course.grading.collect import collect, safe_id, submitted_as
+    from course.grading.collect import collect
+    from course.grading.collection import submitted_as
+    from course.grading.ids import safe_id
 
     inbox = base / "inbox"
     right = base / "right.ipynb"
