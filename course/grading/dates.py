@@ -8,6 +8,7 @@ Times of day are those of `zone`; everything is compared in UTC.
 
 import datetime
 import difflib
+import functools
 import math
 import re
 import tomllib
@@ -93,11 +94,17 @@ def load() -> Dates | None:
         return None
     except UnicodeDecodeError as error:
         raise CourseError(f"{path()} is not UTF-8: save it as such") from error
+    return _read(path(), text, roster.stamp())
+
+
+# Asked for every submission of a class, whose roster may be long.
+@functools.lru_cache(1)
+def _read(path: Path, text: str, _) -> Dates:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
-        place = f"{path()}:{line[1]}" if line else str(path())
+        place = f"{path}:{line[1]}" if line else str(path)
         raise CourseError(f"{place}: {error}") from error
     return _Reader(text).dates(data)
 

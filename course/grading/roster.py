@@ -124,6 +124,15 @@ def path() -> Path:
     return state() / "roster.json"
 
 
+def stamp() -> tuple | None:
+    """What changes whenever the roster does."""
+    try:
+        status = path().stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def load() -> Roster | None:
     """The roster, None if there is none.
 

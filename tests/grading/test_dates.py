@@ -37,6 +37,9 @@ def small(course):
     return course
 
 
+both = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+
+
 def say(text):
     dates.path().parent.mkdir(exist_ok=True)
     dates.path().write_text(text)
@@ -44,6 +47,20 @@ def say(text):
 
 def utc(*when):
     return datetime.datetime(*when, tzinfo=datetime.UTC)
+
+
+def test_a_long_roster_is_read_once_for_a_class_and_again_when_it_changes(
+    small, monkeypatch
+):
+    read = []
+    monkeypatch.setattr(dates.roster, "load", lambda: read.append(1))
+    say(FILE)
+    for _ in range(5):
+        dates.load()
+    assert len(read) == 1
+    monkeypatch.setattr(dates.roster, "stamp", lambda: "another")
+    dates.load()
+    assert len(read) == 2
 
 
 # The policy
@@ -224,6 +241,7 @@ def submit(classroom, student, when):
     classroom.hand_in(student, "timestamp.txt", when)
 
 
+@both
 @pytest.mark.parametrize("door", ["course grade", "nbgrader autograde"])
 def test_lateness_costs_the_same_by_both_doors(classroom, doors, door):
     say(FILE.replace("per_cent_per_day = 10", "points_per_day = 1.5"))
@@ -237,6 +255,7 @@ def test_lateness_costs_the_same_by_both_doors(classroom, doors, door):
     assert penalties("bob") == pytest.approx({"first": 2, "second": 1})
 
 
+@both
 def test_an_extension_that_ends_in_summer_time_ends_an_hour_earlier(classroom, doors):
     say(FILE)
     submit(classroom, "ada", "2026-03-30 11:00:01 UTC")
@@ -245,6 +264,7 @@ def test_an_extension_that_ends_in_summer_time_ends_an_hour_earlier(classroom, d
     assert penalties("ada") == pytest.approx({"first": 0.4, "second": 0.2})
 
 
+@both
 def test_a_late_submission_can_be_unchanged(classroom, doors):
     say(FILE)
     submit(classroom, "bob", "2026-03-28 13:00:00 UTC")
@@ -254,6 +274,7 @@ def test_a_late_submission_can_be_unchanged(classroom, doors):
     assert penalties("bob") == pytest.approx({"first": 0.4, "second": 0.2})
 
 
+@both
 def test_so_it_can_by_the_dates_and_the_policy_of_nbgrader(classroom, doors):
     with open(classroom.folder / "nbgrader_config.py", "a") as file:
         file.write("c.LateSubmissionPlugin.penalty_method = 'zero'\n")
@@ -268,6 +289,7 @@ def test_so_it_can_by_the_dates_and_the_policy_of_nbgrader(classroom, doors):
     assert penalties("bob") == {"first": 5, "second": 2}
 
 
+@both
 def test_other_dates_change_penalties_and_nothing_is_judged_again(
     classroom, doors, calls
 ):
@@ -294,6 +316,7 @@ def test_other_dates_change_penalties_and_nothing_is_judged_again(
     assert len(calls()) == count
 
 
+@both
 def test_a_manual_mark_changes_the_penalty_at_the_next_run(classroom, doors):
     say(FILE)
     submit(classroom, "bob", "2026-03-28 13:00:00 UTC")
@@ -303,6 +326,7 @@ def test_a_manual_mark_changes_the_penalty_at_the_next_run(classroom, doors):
     assert penalties("bob") == pytest.approx({"first": 0.5, "second": 0.2})
 
 
+@both
 def test_a_file_that_is_not_clear_stops_grading_before_it_begins(classroom, doors):
     submit(classroom, "bob", "2026-03-28 13:00:00 UTC")
     say("zone = 1\n")
@@ -314,6 +338,7 @@ def test_a_file_that_is_not_clear_stops_grading_before_it_begins(classroom, door
 # Names
 
 
+@both
 @pytest.mark.parametrize("door", ["course grade", "nbgrader autograde"])
 def test_learners_enter_the_gradebook_with_their_names(
     classroom, doors, tmp_path, door
@@ -336,6 +361,7 @@ def test_learners_enter_the_gradebook_with_their_names(
         assert gradebook.find_student("ada").last_name == "King"
 
 
+@both
 @pytest.mark.parametrize("door", ["course grade", "nbgrader autograde"])
 def test_a_broken_file_voids_no_mark(classroom, doors, judges, door):
     say(FILE)
