@@ -11,12 +11,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.logging import WarningLogRecordTranslator
 
 from course.paths import CourseError
-from course.site import execution, formulas
-
-STATIC = Path(__file__).parent / "static"
-
-# The class of a figure that moves (lib/interactive.py, lib/stepping.py), its script.
-MOVERS = {"explore": "explore.js", "stepper": "step.js"}
+from course.site import execution, formulas, search, theme
 
 # A page that shows another page's glue, or the times of all pages.
 SHOWS_OTHERS = re.compile(r"\.md::|^```\{page-runs\}", re.M)
@@ -110,22 +105,6 @@ def add_footer(app, doctree):
     doctree += nodes.paragraph("", "", nodes.Text(text), classes=["ran-on"])
 
 
-def drop_thebe(app, pagename, templatename, context, doctree):
-    """No button starts a remote kernel, so no page names the place it would load."""
-    context["script_files"] = [
-        script
-        for script in context["script_files"]
-        if "thebe" not in f"{script.filename}{script.attributes.get('body')}".lower()
-    ]
-
-
-def add_movers(app, pagename, templatename, context, doctree):
-    """The scripts of figures that move, on the pages that have one."""
-    for kind, script in MOVERS.items():
-        if f'<figure class="{kind}">' in context.get("body", ""):
-            app.add_js_file(script, loading_method="defer")
-
-
 class PageRuns(SphinxDirective):
     """```{page-runs}```: when each chapter ran, where, and for how long."""
 
@@ -190,14 +169,13 @@ def parse_myst(directive: SphinxDirective, lines: list[str]) -> list[nodes.Node]
 def setup(app):
     """Register everything the book's pages use."""
     formulas.setup(app)
+    search.setup(app)
+    theme.setup(app)
     app.add_directive("exercises", Exercises)
     app.add_directive("page-runs", PageRuns)
     app.connect("builder-inited", before_reading)
     app.connect("env-get-outdated", outdated)
     app.connect("doctree-read", add_footer)
     app.connect("build-finished", after_building)
-    app.connect("html-page-context", drop_thebe, priority=900)
-    app.connect("html-page-context", add_movers)
-    app.config.html_static_path.append(str(STATIC))
-    app.add_css_file("course.css")
+    app.config.html_static_path.append(str(theme.STATIC))
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": False}
