@@ -118,16 +118,11 @@ def links(app, pagename: str, context) -> list[tuple[str, str]]:
         ("In the repository", f"{url}/blob/{branch}/{path}"),
         ("Report a mistake", f"{url}/issues/new?title={pagename}"),
     ]
-    launch = options.get("launch_buttons") or {}
-    owner = "/".join(url.split("/")[-2:])
-    if pagename.startswith("exercises/"):
-        if launch.get("binderhub_url"):
-            hub = launch["binderhub_url"].rstrip("/")
-            place = f"{hub}/v2/gh/{owner}/{branch}?urlpath=lab/tree/{path}"
-            found.append(("Open in Binder", place))
-        if launch.get("colab_url"):
-            place = f"{launch['colab_url'].rstrip('/')}/github/{owner}/blob/{branch}"
-            found.append(("Open in Colab", f"{place}/{path}"))
+    hub = (options.get("launch_buttons") or {}).get("binderhub_url", "").rstrip("/")
+    if hub and pagename.startswith("exercises/"):
+        owner = "/".join(url.split("/")[-2:])
+        place = f"{hub}/v2/gh/{owner}/{branch}?urlpath=lab/tree/{path}"
+        found.append(("Open in Binder", place))
     return found
 
 
