@@ -9,6 +9,7 @@ import yaml
 from docutils import nodes
 
 from course.paths import root
+from course.site import map
 
 STATIC = Path(__file__).parent / "static"
 THEME = Path(__file__).parent / "theme"
@@ -45,7 +46,7 @@ def fill(app, pagename, templatename, context, doctree):
         contents=contents(context).replace('href="', f'href="{base}')
         if base
         else contents(context),
-        headings=headings(context.get("toc") or ""),
+        headings=headings(app, context.get("toc") or ""),
         place=place(app, pagename, context["pathto"]),
         description=description(doctree) or config.html_title,
         links=links(app, pagename, context),
@@ -69,8 +70,13 @@ def contents(context) -> str:
     return re.sub(r' class="[^"]*"', "", "".join(shown))
 
 
-def headings(toc: str) -> str:
-    """The headings of a page without its title; nothing where there is one or none."""
+def headings(app, toc: str) -> str:
+    """The headings of a page without its title; nothing where there are few."""
+    titles = {name: title.astext() for name, title in app.env.titles.items()}
+    # A heading that is a link to a page has the page's name here.
+    toc = re.sub(
+        r">([\w/]+)</a>", lambda m: f">{titles.get(f'book/{m[1]}', m[1])}</a>", toc
+    )
     inner = re.search(r"</a>\s*(<ul>.*</ul>)\s*</li>\s*</ul>", toc, re.S)
     if inner is None or inner[1].count("<li>") < 3:
         return ""
@@ -87,8 +93,22 @@ def place(app, pagename: str, pathto) -> str:
         names = tree.files()
         if tree.caption and pagename in names and pagename.count("/") == 2:
             number = names.index(pagename) + 1
-            return f"{html.escape(tree.caption)} · lesson {number} of {len(names)}"
+            here = f"{html.escape(tree.caption)} · lesson {number} of {len(names)}"
+            return here + needed(app, pagename, pathto)
     return ""
+
+
+def needed(app, pagename: str, pathto) -> str:
+    """What a lesson builds on, as links."""
+    if not (root() / map.FILE).is_file():
+        return ""
+    needs = map.lessons()[pagename.removeprefix("book/")].needs
+    titles = {f"book/{path}": app.env.titles[f"book/{path}"].astext() for path in needs}
+    linked = [
+        f'<a href="{pathto(page)}">{html.escape(title)}</a>'
+        for page, title in titles.items()
+    ]
+    return f" · builds on {', '.join(linked)}" if linked else ""
 
 
 def description(doctree) -> str:

@@ -127,6 +127,17 @@
     }
   }
 
+  // ---- What scrolls sideways can be reached by the keyboard
+
+  const scrolls = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+    }
+  });
+  const wide = "pre, .katex-display, .table, .cell_output";
+  document.querySelectorAll(wide).forEach((node) => scrolls.observe(node));
+
   // ---- Search: every word of the query stands somewhere in the section found. Text is
   // compared as it is, letter by letter, so that Chinese needs no dictionary.
 
