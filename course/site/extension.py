@@ -9,7 +9,7 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.util.logging import WarningLogRecordTranslator
 
-from course.site import execution, exercises, formulas, map, search, theme
+from course.site import execution, exercises, formulas, map, numbers, search, theme
 from course.site.parsing import GeneratedDirective
 
 # A page that shows another page's glue, or the times of all pages.
@@ -132,6 +132,7 @@ def setup(app):
     exercises.setup(app)
     formulas.setup(app)
     map.setup(app)
+    numbers.setup(app)
     search.setup(app)
     theme.setup(app)
     app.add_directive("page-runs", PageRuns)

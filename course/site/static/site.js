@@ -104,7 +104,8 @@
     const id = decodeURIComponent(location.hash.slice(1));
     const target = id && document.getElementById(id);
     if (!target) return;
-    const folds = [...target.querySelectorAll(":scope > details")];
+    const cell = target.closest(".cell");
+    const folds = cell ? [...cell.querySelectorAll(":scope > details")] : [];
     for (let at = target; at; at = at.parentElement) folds.push(at);
     for (const node of folds) if (node.tagName === "DETAILS") node.open = true;
     target.scrollIntoView();
