@@ -138,7 +138,9 @@ def drawing(found: dict[str, Lesson], link) -> str:
         lines = textwrap.wrap(part, LABELS // LETTER - 2)
         for k, words in enumerate(lines):
             y = (row + 0.35) * ROW + 5 + 17 * (k - (len(lines) - 1) / 2)
-            parts.append(f'<text class="part" x="0" y="{y}">{html.escape(words)}</text>')
+            parts.append(
+                f'<text class="part" x="0" y="{y}">{html.escape(words)}</text>'
+            )
     for lesson in all_:
         x, y = place(lesson)
         name = html.escape(lesson.name)

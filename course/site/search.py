@@ -5,6 +5,7 @@ Sphinx's own index knows the stems of English words only, and no Chinese.
 """
 
 import json
+import re
 from pathlib import Path
 
 from docutils import nodes
@@ -20,7 +21,8 @@ def text(node: nodes.Node) -> str:
     if isinstance(node, (*LEFT_OUT, nodes.section, nodes.definition_list_item)):
         return ""
     if isinstance(node, nodes.math):
-        return node.astext().replace("\\", "")
+        # A stop behind a formula was moved into it (formulas.StopsInFormulas).
+        return re.sub(r"\\text\{(.)\}$", r"\1", node.astext()).replace("\\", "")
     between = "" if isinstance(node, nodes.TextElement) else " "
     return between.join(text(child) for child in node.children)
 

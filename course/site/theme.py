@@ -60,7 +60,9 @@ def fill(app, pagename, templatename, context, doctree):
 def contents(context) -> str:
     """The table of contents: a part each that opens, this page's part open."""
     tree = context["toctree"](collapse=True, maxdepth=3, includehidden=True)
-    tree = re.sub(r' class="[^"]*\bcurrent reference[^"]*"', ' aria-current="page"', tree)
+    tree = re.sub(
+        r' class="[^"]*\bcurrent reference[^"]*"', ' aria-current="page"', tree
+    )
     tree = re.sub(r' class="(?!toctree-l\d current)[^"]*"', "", tree or "")
     parts = re.split(r"<p[^>]*><span[^>]*>(.*?)</span></p>", tree)
     shown = parts[:1]
@@ -127,7 +129,12 @@ def links(app, pagename: str, context) -> list[tuple[str, str]]:
     something is wrong and where to run a notebook."""
     if "sourcename" not in context or pagename == "404":
         return []
-    found = [("Source of this page", context["pathto"](f"_sources/{context['sourcename']}", 1))]
+    found = [
+        (
+            "Source of this page",
+            context["pathto"](f"_sources/{context['sourcename']}", 1),
+        )
+    ]
     options = app.config.html_theme_options
     url = options.get("repository_url", "").rstrip("/")
     if not url:
@@ -178,7 +185,9 @@ def sizes(app, doctree) -> dict[str, tuple[str, str]]:
         if name is None or file.suffix != ".svg":
             continue
         head = file.read_text(encoding="utf-8")[:2000]
-        size = re.search(r'<svg[^>]*? height="([\d.]+)pt"[^>]*? width="([\d.]+)pt"', head)
+        size = re.search(
+            r'<svg[^>]*? height="([\d.]+)pt"[^>]*? width="([\d.]+)pt"', head
+        )
         if size is None:
             size = re.search(r'<svg[^>]*? width="([\d.]+)pt" height="([\d.]+)pt"', head)
             width, height = size.groups() if size else (0, 0)
@@ -204,9 +213,22 @@ def light(body: str, size: dict[str, tuple[str, str]]) -> str:
     body = re.sub(rf'<span class="(?:{PLAIN_TOKENS})">([^<]*)</span>', r"\1", body)
     body = re.sub(r"<pre><span></span>", "<pre>", body)
     body = re.sub(r"<img [^>]*_images/[^>]*>", image, body)
-    body = re.sub(r"(?:<div class=\"pst-scrollable-table-container\">)?<table\b", '<div class="table"><table', body)
-    body = re.sub(r"</table>(?:\s*</div>)?", "</table></div>", body) if "pst-scroll" in body else body.replace("</table>", "</table></div>")
+    body = re.sub(
+        r"(?:<div class=\"pst-scrollable-table-container\">)?<table\b",
+        '<div class="table"><table',
+        body,
+    )
+    body = (
+        re.sub(r"</table>(?:\s*</div>)?", "</table></div>", body)
+        if "pst-scroll" in body
+        else body.replace("</table>", "</table></div>")
+    )
     body = body.replace(' class="tex2jax_ignore mathjax_ignore"', "")
+    # Roles that no longer exist, and a list whose entries are none.
+    body = re.sub(r' role="(?:doc-biblioentry|doc-noteref)"', "", body)
+    body = body.replace(
+        '<div role="list" class="citation-list">', '<div class="citation-list">'
+    )
     return body
 
 
@@ -214,4 +236,7 @@ def setup(app):
     """Register the theme."""
     app.add_html_theme("course", str(THEME))
     app.connect("html-page-context", fill, priority=800)
-    app.connect("html-collect-pages", lambda app: [("404", {"title": "No such page"}, "404.html")])
+    app.connect(
+        "html-collect-pages",
+        lambda app: [("404", {"title": "No such page"}, "404.html")],
+    )

@@ -180,7 +180,8 @@
     const first = Math.min(...words.map((word) => low.indexOf(word)).filter((at) => at >= 0), text.length);
     const from = first < text.length ? Math.max(0, first - AROUND) : 0;
     const piece = `${from ? "… " : ""}${text.slice(from, from + 3 * AROUND)}`;
-    const any = new RegExp(`(${words.map((word) => word.replace(/\W/gu, "\\$&")).join("|")})`, "giu");
+    const literal = (word) => word.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+    const any = new RegExp(`(${words.map(literal).join("|")})`, "gi");
     const node = element(parent, "span");
     piece.split(any).forEach((part, i) => {
       if (i % 2) element(node, "mark", {}, part);
