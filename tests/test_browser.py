@@ -1,7 +1,7 @@
 """The built site in a browser: every page from disk, and what a page does.
 
-Reads `_build/html`, as `course build` leaves it. Where it matters that a host serves the
-pages, one on this machine does.
+Reads `_build/html`, as `course build` leaves it. Where it matters that a host serves
+the pages, one on this machine does.
 """
 
 import functools
@@ -16,6 +16,7 @@ import pytest
 from course.paths import chapters, lessons, root
 
 SITE = root() / "_build" / "html"
+DISK = SITE.as_uri()
 FOUND = sorted(
     path.relative_to(SITE).as_posix()
     for folder in ("book", "exercises")
@@ -43,7 +44,7 @@ def opened(chromium):
     def complain(what):
         troubles.append(what)
 
-    def visit(path, *, base=SITE.as_uri(), viewport=LAPTOP, **settings):
+    def visit(path, *, base=DISK, viewport=LAPTOP, **settings):
         contexts.append(chromium.new_context(viewport=viewport, **settings))
         page = contexts[-1].new_page()
         page.on(
@@ -75,7 +76,7 @@ def opened(chromium):
 
 @pytest.fixture(scope="module")
 def host():
-    """The address of a static host that answers with 404.html where there is nothing."""
+    """The address of a host that answers with 404.html where there is nothing."""
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_):
@@ -126,23 +127,25 @@ def test_a_page_opens_from_disk_and_fits_a_phone(path, opened):
     assert page.evaluate(broken) == []
 
 
-# Formulas are left out for the time it takes: what is read aloud of them is MathML, and
-# what is seen is hidden from screen readers.
-SCOPE = {"exclude": [[".katex"]]}
+# Every page in one theme; in the other, on a phone, a page of each kind.
+SEEN = [(path, "light", LAPTOP) for path in FOUND]
+SEEN += [(path, "dark", PHONE) for path in KINDS]
 
 
-@pytest.mark.parametrize("path", FOUND)
 @pytest.mark.parametrize(
-    ("scheme", "viewport"), [("light", LAPTOP), ("dark", PHONE)], ids=["light", "dark"]
+    ("path", "scheme", "viewport"),
+    [pytest.param(*seen, id=f"{seen[1]}-{seen[0]}") for seen in SEEN],
 )
 def test_a_page_is_accessible(path, scheme, viewport, opened):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    if scheme == "dark" and path not in KINDS:
-        viewport = LAPTOP
     page = opened(path, viewport=viewport, color_scheme=scheme)
-    scroll_through(page)
+    if path in KINDS:
+        scroll_through(page)
+    # What is seen of a formula is hidden from screen readers, which read its MathML; it
+    # has the colours of the text, and axe would need half a minute for it.
+    page.evaluate("document.querySelectorAll('.katex-html').forEach(n => n.remove())")
     options = {"preload": False, "resultTypes": ["violations"]}
-    found = axe.Axe().run(page, context=SCOPE, options=options).response["violations"]
+    found = axe.Axe().run(page, options=options).response["violations"]
     serious = [
         f"{each['id']}: {node['html'][:200]}"
         for each in found
@@ -162,16 +165,21 @@ WITH_FIGURES = [
 @pytest.mark.parametrize("path", WITH_FIGURES)
 def test_every_figure_that_moves_answers_its_slider(path, opened):
     page = opened(path)
-    assert "book/index.html" in WITH_FIGURES
     for figure in page.locator("figure:is(.explore, .stepper)").all():
         figure.scroll_into_view_if_needed()
-        slider = figure.locator("input[type=range]").last
-        slider.wait_for()
-        before = figure.locator("svg").first.inner_html()
-        slider.focus()
-        page.keyboard.press("Home")
-        page.keyboard.press("End")
-        assert figure.locator("svg").first.inner_html() != before
+        figure.locator("input[type=range]").first.wait_for()
+        for slider in figure.locator("input[type=range]").all():
+            seen = set()
+            for key in ("Home", "End"):
+                slider.press(key)
+                seen.add(figure.inner_text() + figure.locator("svg").first.inner_html())
+            if len(seen) > 1:
+                break
+        assert len(seen) == 2
+
+
+def test_the_front_page_has_a_figure_that_moves():
+    assert "book/index.html" in WITH_FIGURES
 
 
 def test_scripts_of_figures_come_only_where_one_is_near(opened):
@@ -196,7 +204,7 @@ def test_scripts_of_figures_come_only_where_one_is_near(opened):
 )
 @pytest.mark.parametrize("served", [False, True], ids=["disk", "host"])
 def test_the_search_finds(words, target, served, opened, host):
-    page = opened("book/glossary.html", base=host if served else SITE.as_uri())
+    page = opened("book/glossary.html", base=host if served else DISK)
     page.keyboard.press("Control+k")
     page.locator("#finder input").fill(words)
     page.wait_for_function(
@@ -243,7 +251,7 @@ def test_the_keyboard_reaches_everything(opened):
     # Everything that answers to a pointer and is on the page now.
     wanted = page.evaluate("""() => {
       const all = document.querySelectorAll("a[href], button, summary, input, select");
-      const seen = [...all].filter((node) => node.checkVisibility({ visibilityProperty: true }));
+      const seen = [...all].filter((node) => node.checkVisibility());
       seen.forEach((node, i) => (node.dataset.stop = i));
       return seen.length;
     }""")

@@ -1,8 +1,8 @@
 """Exercises on the site: cards in a chapter, and a page for each learner's notebook.
 
-The page is the committed notebook itself, `exercises/<part>/<lesson>.ipynb`, which holds
-no solution and no hidden test. It stands below its chapter in the table of contents,
-without a line in `_toc.yml`, and is never executed.
+The page is the committed notebook itself, `exercises/<part>/<lesson>.ipynb`, which
+holds no solution and no hidden test. It stands below its chapter in the table of
+contents, without a line in `_toc.yml`, and is never executed.
 """
 
 import json
@@ -16,7 +16,9 @@ from course.site.parsing import GeneratedDirective
 # Below the title of a notebook's page.
 HEAD = """{points} points in {tasks} tasks · about {minutes} minutes
 
-This is what the notebook holds: what is asked, where to write it, and the visible tests, which say what is wrong. When it is graded, hidden tests decide. For a copy of your own, in the folder of the course ({{doc}}`set it up once </book/how_to_use>`):
+This is what the notebook holds: what is asked, where to write it, and the visible
+tests, which say what is wrong. When it is graded, hidden tests decide. For a copy of
+your own, in the folder of the course ({{doc}}`set it up once </book/how_to_use>`):
 
 ```sh
 course start {lesson}
@@ -24,7 +26,8 @@ jupyter lab work/{lesson}.ipynb
 course check {lesson}
 ```
 
-Or take the {{download}}`notebook alone <{name}.ipynb>`; `course check` works on it wherever you put it."""
+Or take the {{download}}`notebook alone <{name}.ipynb>`; `course check` works on it
+wherever you put it."""
 
 
 def add_pages(app, config):
@@ -49,7 +52,7 @@ def prepare(app, docname, source):
         return
     lesson = docname.removeprefix("exercises/")
     notebook = json.loads(source[0])
-    answers, points, minutes, tests = [], 0, 0, 0
+    answers = points = minutes = 0
     text = None  # the cell with the heading of the next answer cell
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
@@ -58,10 +61,9 @@ def prepare(app, docname, source):
             continue
         graded = cell["metadata"].get("nbgrader", {})
         if graded.get("solution"):
-            name = graded["grade_id"]
-            answers.append(name)
+            answers += 1
             minutes += cell["metadata"]["course"]["minutes"]
-            label = f"({lesson}/{name})=\n"
+            label = f"({lesson}/{graded['grade_id']})=\n"
             words = "".join(text["source"])
             text["source"] = re.sub("^## ", rf"{label}## ", words, count=1, flags=re.M)
         if graded.get("grade"):
@@ -80,7 +82,7 @@ def prepare(app, docname, source):
         lesson=lesson,
         name=lesson.split("/")[1],
         points=points,
-        tasks=len(answers),
+        tasks=answers,
         minutes=minutes,
     )
     first["source"] = f"{title}\n\n{head}\n{rest}"
@@ -118,9 +120,10 @@ class Exercises(GeneratedDirective):
         lines += [
             "::::",
             "",
-            f"{{doc}}`Read them here </exercises/{lesson}>`, and work on a copy of your",
-            f"own: `course start {lesson}`, then `course check {lesson}` as often as",
-            f"you like; or take the {{download}}`notebook </exercises/{lesson}.ipynb>`.",
+            f"{{doc}}`Read them here </exercises/{lesson}>`, and work on a copy of",
+            f"your own: `course start {lesson}`, then `course check {lesson}`",
+            "as often as you like; or take the",
+            f"{{download}}`notebook </exercises/{lesson}.ipynb>`.",
         ]
         return self.parsed(lines)
 

@@ -21,6 +21,11 @@ KATEX = Path(__file__).parent / "static" / "katex"
 # In MathML inside HTML: the formula once more as LaTeX, and the name of the language.
 UNUSED = re.compile(r'<annotation.*?</annotation>| xmlns="[^"]*"', re.S)
 
+# A list this long in a line of text may be broken after a comma outside braces: a phone
+# is narrower than it.
+LONG = 4
+COMMAS = re.compile(r",(?![^{}]*\})")
+
 logger = logging.getLogger(__name__)
 
 
@@ -58,6 +63,8 @@ def _rendered(node: nodes.Node, display: bool) -> str:
     # Sphinx, for MathJax: a display formula of several lines is aligned at its &.
     if display and r"\\" in formula and r"\begin" not in formula:
         formula = rf"\begin{{aligned}}{formula}\end{{aligned}}"
+    if not display and len(COMMAS.findall(formula)) >= LONG:
+        formula = COMMAS.sub(r",\\allowbreak ", formula)
     try:
         return to_html(formula, display)
     except FormulaError as error:

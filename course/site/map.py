@@ -128,13 +128,14 @@ def drawing(found: dict[str, Lesson], link) -> str:
     height = (1 + max(lesson.row for lesson in all_)) * ROW
     parts = [
         f'<svg viewBox="0 0 {width} {height}" role="group" '
-        'aria-label="Map of the lessons: a line leads from a lesson to each that builds '
-        'on it; the cards below say the same in words">'
+        'aria-label="Map of the lessons: a line leads from a lesson to each that '
+        'builds on it; the cards below say the same in words">'
     ]
     for lesson in all_:
-        parts += [line(found[path], lesson, "needs") for path in drawn(found, lesson)]
+        needs = drawn(found, lesson)
+        parts += [line(found[path], lesson, "needs") for path in needs]
         parts += [line(found[path], lesson, "helps") for path in lesson.helps]
-    for row, part in dict((lesson.row, lesson.part) for lesson in all_).items():
+    for row, part in {lesson.row: lesson.part for lesson in all_}.items():
         lines = textwrap.wrap(part, LABELS // LETTER - 2)
         for k, words in enumerate(lines):
             y = (row + 0.35) * ROW + 5 + 17 * (k - (len(lines) - 1) / 2)

@@ -14,8 +14,20 @@ from course.site import map
 STATIC = Path(__file__).parent / "static"
 THEME = Path(__file__).parent / "theme"
 
-# Kinds of token that have the colour of the text: their tags are half of a page.
-PLAIN_TOKENS = "n|p|o|w|nn|nb|bp|ne|na|nt|nl|nv|vm|g|gp|go"
+# What the body of a page has, and what stands there instead.
+PLAIN = "n|p|o|w|nn|nb|bp|ne|na|nt|nl|nv|vm|gp|go"  # tokens coloured as text is
+LIGHTER = [
+    (rf'<span class="(?:{PLAIN})">([^<]*)</span>', r"\1"),
+    (r"<pre><span></span>", "<pre>"),
+    (r' class="tex2jax_ignore mathjax_ignore"', ""),
+    # Every table scrolls by itself, with or without the box that Jupyter Book's own
+    # theme puts around it.
+    (r"(?s)<table.*?</table>", r'<div class="table">\g<0></div>'),
+    # Roles that no longer exist, and a list whose entries are none.
+    (r' role="doc-(?:biblioentry|noteref)"', ""),
+    (r'<div role="list" class="citation-list">', '<div class="citation-list">'),
+]
+SIDES = ("width", "height")
 
 
 class Page(dict):
@@ -26,29 +38,27 @@ class Page(dict):
 
 def fill(app, pagename, templatename, context, doctree):
     """Give the layout what it needs, and make the page light."""
-    config, pathto = app.config, context["pathto"]
-    base = ""
+    pathto, base = context["pathto"], ""
     if pagename == "404":
-        context["base"] = base = config.html_baseurl or "/"
-    context["pathto"] = lambda *place: base + pathto(*place)
+        # A host shows this page at any address: its links start at the site's own.
+        base = app.config.html_baseurl or "/"
+        context["pathto"] = lambda *place: base + pathto(*place)
 
     def asset(name: str) -> str:
         """The address of a static file, another one when the file changes."""
         file = STATIC / name
         digest = f"?v={zlib.crc32(file.read_bytes()):08x}" if file.is_file() else ""
-        return base + pathto(f"_static/{name}", 1) + digest
+        return context["pathto"](f"_static/{name}", 1) + digest
 
     body = context.get("body", "")
     context["body"] = light(body, sizes(app, doctree))
     context["asset"] = asset
     context["page"] = Page(
         math='class="katex' in body,
-        contents=contents(context).replace('href="', f'href="{base}')
-        if base
-        else contents(context),
+        contents=contents(context).replace('href="', f'href="{base}'),
         headings=headings(app, context.get("toc") or ""),
         place=place(app, pagename, context["pathto"]),
-        description=description(doctree) or config.html_title,
+        description=description(doctree) or app.config.html_title,
         links=links(app, pagename, context),
         citation=citation(context, pagename) if doctree else "",
     )
@@ -59,11 +69,8 @@ def fill(app, pagename, templatename, context, doctree):
 
 def contents(context) -> str:
     """The table of contents: a part each that opens, this page's part open."""
-    tree = context["toctree"](collapse=True, maxdepth=3, includehidden=True)
-    tree = re.sub(
-        r' class="[^"]*\bcurrent reference[^"]*"', ' aria-current="page"', tree
-    )
-    tree = re.sub(r' class="(?!toctree-l\d current)[^"]*"', "", tree or "")
+    tree = context["toctree"](collapse=True, maxdepth=3, includehidden=True) or ""
+    tree = re.sub(r' class="current reference[^"]*"', ' aria-current="page"', tree)
     parts = re.split(r"<p[^>]*><span[^>]*>(.*?)</span></p>", tree)
     shown = parts[:1]
     for name, pages in zip(parts[1::2], parts[2::2]):
@@ -74,51 +81,43 @@ def contents(context) -> str:
 
 def headings(app, toc: str) -> str:
     """The headings of a page without its title; nothing where there are few."""
-    titles = {name: title.astext() for name, title in app.env.titles.items()}
-    # A heading that is a link to a page has the page's name here.
-    toc = re.sub(
-        r">([\w/]+)</a>", lambda m: f">{titles.get(f'book/{m[1]}', m[1])}</a>", toc
-    )
+
+    def named(match):
+        """The name of a page where a heading is a link to it."""
+        title = app.env.titles.get(f"book/{match[1]}")
+        return f">{html.escape(title.astext())}</a>" if title else match[0]
+
     inner = re.search(r"</a>\s*(<ul>.*</ul>)\s*</li>\s*</ul>", toc, re.S)
     if inner is None or inner[1].count("<li>") < 3:
         return ""
-    return re.sub(r' class="[^"]*"', "", inner[1])
+    return re.sub(r">([\w/]+)</a>", named, re.sub(r' class="[^"]*"', "", inner[1]))
 
 
 def place(app, pagename: str, pathto) -> str:
-    """The part that a chapter belongs to; of an exercise page, its chapter."""
+    """The part of a chapter and what it builds on; of an exercise page, its chapter."""
+
+    def linked(page: str) -> str:
+        title = html.escape(app.env.titles[page].astext())
+        return f'<a href="{pathto(page)}">{title}</a>'
+
     if pagename.startswith("exercises/"):
-        chapter = f"book/{pagename.removeprefix('exercises/')}"
-        title = html.escape(app.env.titles[chapter].astext())
-        return f'Chapter: <a href="{pathto(chapter)}">{title}</a>'
-    for tree in app.config.external_site_map.root.subtrees:
-        names = tree.files()
-        if tree.caption and pagename in names and pagename.count("/") == 2:
-            number = names.index(pagename) + 1
-            here = f"{html.escape(tree.caption)} · lesson {number} of {len(names)}"
-            return here + needed(app, pagename, pathto)
-    return ""
-
-
-def needed(app, pagename: str, pathto) -> str:
-    """What a lesson builds on, as links."""
-    if not (root() / map.FILE).is_file():
+        return f"Chapter: {linked(pagename.replace('exercises', 'book', 1))}"
+    lesson = pagename.removeprefix("book/")
+    if not (root() / map.FILE).is_file() or lesson not in map.lessons():
         return ""
-    needs = map.lessons()[pagename.removeprefix("book/")].needs
-    titles = {f"book/{path}": app.env.titles[f"book/{path}"].astext() for path in needs}
-    linked = [
-        f'<a href="{pathto(page)}">{html.escape(title)}</a>'
-        for page, title in titles.items()
-    ]
-    return f" · builds on {', '.join(linked)}" if linked else ""
+    here = map.lessons()[lesson]
+    part = [path for path, each in map.lessons().items() if each.part == here.part]
+    text = f"{html.escape(here.part)} · lesson {part.index(lesson) + 1} of {len(part)}"
+    needs = ", ".join(linked(f"book/{path}") for path in here.needs)
+    return f"{text} · builds on {needs}" if needs else text
 
 
 def description(doctree) -> str:
-    """For search engines: the claim of a chapter, which is in bold, or how it starts."""
+    """For search engines: a chapter's claim, which is in bold, or how a page starts."""
     if doctree is None:
         return ""
     paragraphs = list(doctree.findall(nodes.paragraph))
-    claims = [node for node in paragraphs[:4] if isinstance(node[0], nodes.strong)]
+    claims = [p for p in paragraphs[:4] if p.children and p.next_node(nodes.strong)]
     text = next((node.astext() for node in claims + paragraphs), "")
     text = " ".join(text.split())
     return text if len(text) < 160 else text[:157].rsplit(" ", 1)[0] + " …"
@@ -127,19 +126,15 @@ def description(doctree) -> str:
 def links(app, pagename: str, context) -> list[tuple[str, str]]:
     """Where the source of a page is and, if the repository is known, where to say that
     something is wrong and where to run a notebook."""
-    if "sourcename" not in context or pagename == "404":
+    if "sourcename" not in context:
         return []
-    found = [
-        (
-            "Source of this page",
-            context["pathto"](f"_sources/{context['sourcename']}", 1),
-        )
-    ]
+    source = context["pathto"](f"_sources/{context['sourcename']}", 1)
+    found = [("Source of this page", source)]
     options = app.config.html_theme_options
     url = options.get("repository_url", "").rstrip("/")
     if not url:
         return found
-    branch = options.get("repository_branch") or "main"
+    branch = options["repository_branch"]
     path = Path(app.env.doc2path(pagename)).relative_to(app.srcdir).as_posix()
     found += [
         ("In the repository", f"{url}/blob/{branch}/{path}"),
@@ -148,8 +143,8 @@ def links(app, pagename: str, context) -> list[tuple[str, str]]:
     hub = (options.get("launch_buttons") or {}).get("binderhub_url", "").rstrip("/")
     if hub and pagename.startswith("exercises/"):
         owner = "/".join(url.split("/")[-2:])
-        place = f"{hub}/v2/gh/{owner}/{branch}?urlpath=lab/tree/{path}"
-        found.append(("Open in Binder", place))
+        start = f"{hub}/v2/gh/{owner}/{branch}?urlpath=lab/tree/{path}"
+        found.append(("Open in Binder", start))
     return found
 
 
@@ -160,11 +155,9 @@ def citation(context, pagename: str) -> str:
         return ""
     about = yaml.safe_load(file.read_text(encoding="utf-8"))
     name = pagename.removeprefix("book/").replace("/", ":")
-    title = re.sub("<[^>]+>", "", context["title"])
-    authors = " and ".join(f"{{{author['name']}}}" for author in about["authors"])
     fields = {
-        "author": authors,
-        "title": html.unescape(title),
+        "author": " and ".join(f"{{{author['name']}}}" for author in about["authors"]),
+        "title": html.unescape(re.sub("<[^>]+>", "", context["title"])),
         "howpublished": f"{about['title']}, version {about['version']}",
         "year": context["copyright"],
         "url": context.get("pageurl"),
@@ -176,67 +169,40 @@ def citation(context, pagename: str) -> str:
 # ---- The weight of a page
 
 
-def sizes(app, doctree) -> dict[str, tuple[str, str]]:
+def sizes(app, doctree) -> dict[str, list[str]]:
     """Width and height of the drawings of a page, by file name, in pixels."""
     found = {}
     for node in doctree.findall(nodes.image) if doctree else ():
-        file = app.srcdir / node["uri"]
         name = app.builder.images.get(node["uri"])
-        if name is None or file.suffix != ".svg":
+        if name is None or not name.endswith(".svg"):
             continue
-        head = file.read_text(encoding="utf-8")[:2000]
-        size = re.search(
-            r'<svg[^>]*? height="([\d.]+)pt"[^>]*? width="([\d.]+)pt"', head
-        )
-        if size is None:
-            size = re.search(r'<svg[^>]*? width="([\d.]+)pt" height="([\d.]+)pt"', head)
-            width, height = size.groups() if size else (0, 0)
-        else:
-            height, width = size.groups()
-        if width:
-            found[name] = tuple(f"{float(x) * 4 / 3:.0f}" for x in (width, height))
+        with open(app.srcdir / node["uri"], encoding="utf-8") as file:
+            head = file.read(2000)
+        points = [re.search(rf'<svg[^>]* {side}="([\d.]+)pt"', head) for side in SIDES]
+        if all(points):
+            found[name] = [f"{float(size[1]) * 4 / 3:.0f}" for size in points]
     return found
 
 
-def light(body: str, size: dict[str, tuple[str, str]]) -> str:
-    """The text of a page without tags that change nothing; figures come when they are
-    near, and hold their place until then; wide tables scroll by themselves."""
+def light(body: str, size: dict[str, list[str]]) -> str:
+    """The text of a page without tags that change nothing. Figures come when they are
+    near, and hold their place until then."""
 
     def image(match):
-        tag = match[0]
-        name = re.search(r'src="[^"]*_images/([^"]+)"', tag)
-        if name and name[1] in size and "width=" not in tag:
-            width, height = size[name[1]]
-            tag = tag.replace("<img ", f'<img width="{width}" height="{height}" ')
-        return tag.replace("<img ", '<img loading="lazy" decoding="async" ')
+        name = re.search(r'src="[^"]*_images/([^"]+)"', match[0])[1]
+        more = ' loading="lazy" decoding="async"'
+        if name in size:
+            more += ' width="{}" height="{}"'.format(*size[name])
+        return match[0].replace("<img", f"<img{more}", 1)
 
-    body = re.sub(rf'<span class="(?:{PLAIN_TOKENS})">([^<]*)</span>', r"\1", body)
-    body = re.sub(r"<pre><span></span>", "<pre>", body)
-    body = re.sub(r"<img [^>]*_images/[^>]*>", image, body)
-    body = re.sub(
-        r"(?:<div class=\"pst-scrollable-table-container\">)?<table\b",
-        '<div class="table"><table',
-        body,
-    )
-    body = (
-        re.sub(r"</table>(?:\s*</div>)?", "</table></div>", body)
-        if "pst-scroll" in body
-        else body.replace("</table>", "</table></div>")
-    )
-    body = body.replace(' class="tex2jax_ignore mathjax_ignore"', "")
-    # Roles that no longer exist, and a list whose entries are none.
-    body = re.sub(r' role="(?:doc-biblioentry|doc-noteref)"', "", body)
-    body = body.replace(
-        '<div role="list" class="citation-list">', '<div class="citation-list">'
-    )
-    return body
+    for pattern, new in LIGHTER:
+        body = re.sub(pattern, new, body)
+    return re.sub(r'<img [^>]*src="[^"]*_images/[^>]*>', image, body)
 
 
 def setup(app):
     """Register the theme."""
+    missing = ("404", {"title": "No such page"}, "404.html")
     app.add_html_theme("course", str(THEME))
     app.connect("html-page-context", fill, priority=800)
-    app.connect(
-        "html-collect-pages",
-        lambda app: [("404", {"title": "No such page"}, "404.html")],
-    )
+    app.connect("html-collect-pages", lambda app: [missing])
