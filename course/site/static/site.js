@@ -95,8 +95,7 @@
     show(false);
     menu.focus();
   });
-  const here = contents.querySelector("[aria-current]");
-  if (here) contents.scrollTop = here.offsetTop - contents.clientHeight / 2;
+  contents.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
 
   // ---- What an address points at is seen: folded cells open
 
