@@ -5,6 +5,7 @@ Run by several processes (`make test`), what shares a costly fixture stays toget
 
 import os
 import re
+import shutil
 import tempfile
 
 import jaxtyping
@@ -26,6 +27,20 @@ HOOK = install_import_hook("lib", CHECKER)
 def plain_errors(monkeypatch):
     """Switch the shape checks off, for tests of a function's own error messages."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """The system's browser; playwright drives it, and brings none of its own."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("chromium is not installed; `course doctor` says how")
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=program, args=options)
+        yield browser
+        browser.close()
 
 
 @pytest.hookimpl(hookwrapper=True)

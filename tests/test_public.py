@@ -22,7 +22,7 @@ def secrets(lesson: str) -> set[str]:
 @pytest.fixture(scope="module")
 def public() -> str:
     """Everything in the site and the learners' notebooks, as one text."""
-    assert (SITE / "searchindex.js").is_file(), "run `course build` first"
+    assert (SITE / "_static" / "search-index.js").is_file(), "run `course build` first"
     files = [*SITE.rglob("*"), *(root() / "exercises").rglob("*.ipynb")]
     texts = {".html", ".js", ".md", ".ipynb", ".txt", ".py", ".json"}
     return "\n".join(

@@ -103,13 +103,6 @@ def serve_command(port):
 
     rebuild()
     server = Server()
-    for watched in (
-        "book",
-        "lib",
-        "solutions",
-        "course/site",
-        "_config.yml",
-        "_toc.yml",
-    ):
+    for watched in WATCHED:
         server.watch(str(root() / watched), rebuild)
     server.serve(root=str(root() / "_build" / "html"), port=port, host="127.0.0.1")

@@ -3,20 +3,14 @@
 import json
 import logging
 import re
+import zlib
 from pathlib import Path
 
 from docutils import nodes
-from docutils.statemachine import StringList
-from sphinx.util.docutils import SphinxDirective
 from sphinx.util.logging import WarningLogRecordTranslator
 
-from course.paths import CourseError
-from course.site import execution, formulas
-
-STATIC = Path(__file__).parent / "static"
-
-# The class of a figure that moves (lib/interactive.py, lib/stepping.py), its script.
-MOVERS = {"explore": "explore.js", "stepper": "step.js"}
+from course.site import execution, exercises, formulas, map, numbers, search, theme
+from course.site.parsing import GeneratedDirective
 
 # A page that shows another page's glue, or the times of all pages.
 SHOWS_OTHERS = re.compile(r"\.md::|^```\{page-runs\}", re.M)
@@ -110,23 +104,7 @@ def add_footer(app, doctree):
     doctree += nodes.paragraph("", "", nodes.Text(text), classes=["ran-on"])
 
 
-def drop_thebe(app, pagename, templatename, context, doctree):
-    """No button starts a remote kernel, so no page names the place it would load."""
-    context["script_files"] = [
-        script
-        for script in context["script_files"]
-        if "thebe" not in f"{script.filename}{script.attributes.get('body')}".lower()
-    ]
-
-
-def add_movers(app, pagename, templatename, context, doctree):
-    """The scripts of figures that move, on the pages that have one."""
-    for kind, script in MOVERS.items():
-        if f'<figure class="{kind}">' in context.get("body", ""):
-            app.add_js_file(script, loading_method="defer")
-
-
-class PageRuns(SphinxDirective):
+class PageRuns(GeneratedDirective):
     """```{page-runs}```: when each chapter ran, where, and for how long."""
 
     def run(self):
@@ -139,65 +117,33 @@ class PageRuns(SphinxDirective):
                 f"| {'' if seconds is None else format(seconds, '.0f')} "
                 f"| {data.get('machine', '')} |"
             )
-        return parse_myst(self, rows)
+        return self.parsed(rows)
 
 
-class Exercises(SphinxDirective):
-    """```{exercises} part/lesson```: the cards, from the exercise source."""
-
-    required_arguments = 1
-
-    def run(self):
-        from course.exercises.source import read
-
-        lesson = self.arguments[0]
-        try:
-            source = read(lesson)
-        except CourseError as error:
-            raise self.error(str(error)) from None
-        self.env.note_dependency(str(source.path))
-        lines = ["::::{grid} 1 1 2 2", ":gutter: 3", ""]
-        for number, task in enumerate(source.tasks, start=1):
-            points = "1 point" if task.points == 1 else f"{task.points} points"
-            level = "●" * task.difficulty + "○" * (5 - task.difficulty)
-            lines += [
-                f":::{{grid-item-card}} {number} · {task.title}",
-                "",
-                f"{points} · about {task.minutes} minutes · {task.device.upper()}",
-                "",
-                f"difficulty {task.difficulty} of 5 {level}",
-                ":::",
-            ]
-        lines += [
-            "::::",
-            "",
-            f"Work on a copy of your own: `course start {lesson}`, then",
-            f"`course check {lesson}` as often as you like; or take the",
-            f"{{download}}`notebook </exercises/{lesson}.ipynb>`.",
-        ]
-        return parse_myst(self, lines)
-
-
-def parse_myst(directive: SphinxDirective, lines: list[str]) -> list[nodes.Node]:
-    """Nodes from generated MyST, as if it stood where the directive stands."""
-    container = nodes.container()
-    place = directive.get_source_info()
-    content = StringList(lines, items=[place] * len(lines))
-    directive.state.nested_parse(content, 0, container)
-    return container.children
+def version() -> int:
+    """Another number when anything here changes: Sphinx then makes every page anew."""
+    files = sorted(Path(__file__).parent.rglob("*.*"))
+    texts = [file.read_bytes() for file in files if file.suffix != ".pyc"]
+    return zlib.crc32(b"".join(texts))
 
 
 def setup(app):
     """Register everything the book's pages use."""
+    exercises.setup(app)
     formulas.setup(app)
-    app.add_directive("exercises", Exercises)
+    map.setup(app)
+    numbers.setup(app)
+    search.setup(app)
+    theme.setup(app)
     app.add_directive("page-runs", PageRuns)
     app.connect("builder-inited", before_reading)
     app.connect("env-get-outdated", outdated)
     app.connect("doctree-read", add_footer)
     app.connect("build-finished", after_building)
-    app.connect("html-page-context", drop_thebe, priority=900)
-    app.connect("html-page-context", add_movers)
-    app.config.html_static_path.append(str(STATIC))
-    app.add_css_file("course.css")
-    return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": False}
+    app.config.html_static_path.append(str(theme.STATIC))
+    return {
+        "version": "1",
+        "env_version": version(),
+        "parallel_read_safe": False,
+        "parallel_write_safe": False,
+    }

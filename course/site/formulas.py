@@ -7,6 +7,7 @@ one style sheet and fonts, which are shipped with the page.
 import functools
 import html
 import json
+import re
 from pathlib import Path
 
 from docutils import nodes
@@ -16,6 +17,14 @@ from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
 KATEX = Path(__file__).parent / "static" / "katex"
+
+# In MathML inside HTML: the formula once more as LaTeX, and the name of the language.
+UNUSED = re.compile(r'<annotation.*?</annotation>| xmlns="[^"]*"', re.S)
+
+# A list this long in a line of text may be broken after a comma outside braces: a phone
+# is narrower than it.
+LONG = 4
+COMMAS = re.compile(r",(?![^{}]*\})")
 
 logger = logging.getLogger(__name__)
 
@@ -41,11 +50,12 @@ def to_html(formula: str, display: bool) -> str:
     options = {"displayMode": display, "strict": "ignore", "throwOnError": True}
     call = f"katex.renderToString({json.dumps(formula)}, {json.dumps(options)})"
     try:
-        return _engine().eval(call)
+        written = _engine().eval(call)
     except JSEvalException as error:
         lines = str(error).splitlines()
         reason = next((line for line in lines if "KaTeX parse error" in line), lines[0])
         raise FormulaError(reason.partition("ParseError: ")[2] or reason) from None
+    return UNUSED.sub("", written)
 
 
 def _rendered(node: nodes.Node, display: bool) -> str:
@@ -53,6 +63,8 @@ def _rendered(node: nodes.Node, display: bool) -> str:
     # Sphinx, for MathJax: a display formula of several lines is aligned at its &.
     if display and r"\\" in formula and r"\begin" not in formula:
         formula = rf"\begin{{aligned}}{formula}\end{{aligned}}"
+    if not display and len(COMMAS.findall(formula)) >= LONG:
+        formula = COMMAS.sub(r",\\allowbreak ", formula)
     try:
         return to_html(formula, display)
     except FormulaError as error:
@@ -95,7 +107,6 @@ def _visit_displaymath(translator, node):
 
 
 def setup(app):
-    """Register the renderer `katex` and its style sheet."""
+    """Register the renderer `katex`."""
     app.add_html_math_renderer("katex", (_visit_math, None), (_visit_displaymath, None))
     app.add_post_transform(StopsInFormulas)
-    app.add_css_file("katex/katex.min.css")

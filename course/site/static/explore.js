@@ -11,23 +11,7 @@
     "M0-4.5L4.5 0L0 4.5L-4.5 0z",
   ];
 
-  // ---- Elements
-
-  function filled(parent, node, attributes, text) {
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    node.textContent = text;
-    parent.append(node);
-    return node;
-  }
-
-  function element(parent, name, attributes = {}, text = "") {
-    return filled(parent, document.createElement(name), attributes, text);
-  }
-
-  function drawn(parent, name, attributes = {}, text = "") {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", name);
-    return filled(parent, node, attributes, text);
-  }
+  const { element, drawn } = window.course; // site.js
 
   // ---- Numbers and axes
 

@@ -7,23 +7,7 @@
   const LETTERS = [10, 14]; // pixels of the numbers, at least and at most
   const SLOW = matchMedia("(prefers-reduced-motion: reduce)");
 
-  // ---- Elements
-
-  function filled(parent, node, attributes, text) {
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    node.textContent = text;
-    parent.append(node);
-    return node;
-  }
-
-  function element(parent, name, attributes = {}, text = "") {
-    return filled(parent, document.createElement(name), attributes, text);
-  }
-
-  function drawn(parent, name, attributes = {}, text = "") {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", name);
-    return filled(parent, node, attributes, text);
-  }
+  const { element, drawn } = window.course; // site.js
 
   // ---- Frames: lib stores of each what is not as it was in the frame before.
 
