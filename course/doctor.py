@@ -272,7 +272,15 @@ def gradebook() -> tuple[bool, str, str]:
     if not folder.exists():
         return True, f"state: {folder} (not made yet; $COURSE_STATE moves it)", ""
     private = not folder.stat().st_mode & 0o077
-    held = "with a gradebook" if (folder / "gradebook.db").exists() else "no gradebook"
+    try:
+        kind, _, place = paths.database().partition("://")
+    except paths.CourseError as error:
+        return False, "no gradebook can be reached", str(error)
+    if kind.startswith("postgresql"):
+        held = f"gradebook in PostgreSQL, {place.rpartition('@')[2]}"
+    else:
+        here = Path(place.removeprefix("/")).exists()
+        held = "with a gradebook" if here else "no gradebook yet"
     what = f"state: {folder} ({held}{'' if private else '; others may read it'})"
     return private, what, f"chmod 700 {folder}"
 

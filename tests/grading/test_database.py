@@ -83,3 +83,22 @@ def test_a_gradebook_that_moves_is_filled_from_the_store(
     assert (report.recorded, report.judged) == (1, 0)
     assert classroom.rows() == rows
     assert calls() == asked
+
+
+def test_the_doctor_names_the_server_and_no_password(say):
+    from course import doctor
+
+    say(ADDRESS)
+    good, what, _ = doctor.gradebook()
+    assert good
+    assert "PostgreSQL, db/course" in what
+    assert "secret" not in what
+
+
+def test_the_doctor_passes_on_what_is_wrong_with_the_address(say):
+    from course import doctor
+
+    say("nonsense")
+    good, _, advice = doctor.gradebook()
+    assert not good
+    assert "must hold one address" in advice
