@@ -155,6 +155,18 @@ def test_a_page_is_accessible(path, scheme, viewport, opened):
     assert serious == []
 
 
+def come_to(page, figure) -> None:
+    """Scroll to a figure, and wait until it can be moved. What is above it may get its
+    real height only then, so once is not enough."""
+    slider = figure.locator("input[type=range]").first
+    for _ in range(50):
+        figure.evaluate("node => node.scrollIntoView()")
+        page.wait_for_timeout(100)
+        if slider.count():
+            return
+    raise AssertionError("the figure never came")
+
+
 WITH_FIGURES = [
     path
     for path in FOUND
@@ -166,8 +178,7 @@ WITH_FIGURES = [
 def test_every_figure_that_moves_answers_its_slider(path, opened):
     page = opened(path)
     for figure in page.locator("figure:is(.explore, .stepper)").all():
-        figure.scroll_into_view_if_needed()
-        figure.locator("input[type=range]").first.wait_for()
+        come_to(page, figure)
         for slider in figure.locator("input[type=range]").all():
             seen = set()
             for key in ("Home", "End"):
@@ -187,8 +198,7 @@ def test_scripts_of_figures_come_only_where_one_is_near(opened):
     page.wait_for_load_state("networkidle")
     scripts = "[...document.scripts].map(script => script.src.match(/[^/]*.js|$/)[0])"
     assert "explore.js" not in page.evaluate(scripts)
-    page.locator("figure.explore").first.scroll_into_view_if_needed()
-    page.locator("figure.explore input").first.wait_for()
+    come_to(page, page.locator("figure.explore").first)
     assert "explore.js" in page.evaluate(scripts)
 
 
@@ -291,8 +301,7 @@ def test_arrows_turn_the_page_but_not_while_something_else_has_the_focus(opened)
     page.keyboard.press("ArrowLeft")
     page.wait_for_url("**/book/positional_encoding/rotary.html")
     slider = page.locator("figure.explore input[type=range]").first
-    page.locator("figure.explore").first.scroll_into_view_if_needed()
-    slider.wait_for()
+    come_to(page, page.locator("figure.explore").first)
     slider.press("ArrowRight")
     assert page.url.endswith("book/positional_encoding/rotary.html")
 
@@ -323,11 +332,15 @@ def test_a_number_in_the_results_leads_to_the_cell_that_made_it(opened):
     for file, anchors in targets.items():
         text = (SITE / "book" / file).read_text("utf-8")
         assert {anchor for anchor in anchors if f'id="{anchor}"' not in text} == set()
-    numbers.first.click()
+    last = numbers.nth(150)
+    last.click()
     page.wait_for_load_state()
     cell = page.locator(".cell:is(:target, :has(> :target))")
     assert cell.count() == 1
     assert cell.locator("pre").first.is_visible(), "a folded cell opens"
+    page.wait_for_timeout(500)
+    top = cell.evaluate("node => node.getBoundingClientRect().top")
+    assert 0 <= top < LAPTOP["height"] / 2, "it is what one sees"
 
 
 def test_a_page_reads_without_scripts(opened):

@@ -108,12 +108,13 @@ class PageRuns(GeneratedDirective):
     """```{page-runs}```: when each chapter ran, where, and for how long."""
 
     def run(self):
-        rows = ["| page | executed | CPU seconds | on |", "|---|---|---|---|"]
+        rows = ["| page | executed (UTC) | CPU seconds | on |", "|---|---|---|---|"]
         for page, chapter in self.env.app.chapters.items():
             data = chapter.record.data if chapter.record else {}
+            finished = data.get("finished", "in this build")[:16].replace("T", " ")
             seconds = data.get("cpu_seconds")
             rows.append(
-                f"| {{doc}}`/{page}` | {data.get('finished', 'in this build')} "
+                f"| {{doc}}`/{page}` | {finished} "
                 f"| {'' if seconds is None else format(seconds, '.0f')} "
                 f"| {data.get('machine', '')} |"
             )

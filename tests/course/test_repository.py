@@ -41,10 +41,13 @@ def test_packages_of_lib_hold_a_docstring_only():
         assert re.fullmatch(r'"""[^"]+"""\n', path.read_text(encoding="utf-8")), path
 
 
-@pytest.mark.parametrize("page", ["index", "results"])
-def test_every_lesson_stands_on_the_pages_that_list_lessons(page):
-    text = (root() / "book" / f"{page}.md").read_text(encoding="utf-8")
-    listed = re.findall(r"\{doc\}`(\w+/\w+)`", text)
+@pytest.mark.parametrize(
+    ("file", "entry"),
+    [("lessons.yml", r"(?m)^(\w+/\w+):"), ("results.md", r"\{doc\}`(\w+/\w+)`")],
+)
+def test_every_lesson_stands_in_the_lists_of_lessons(file, entry):
+    text = (root() / "book" / file).read_text(encoding="utf-8")
+    listed = re.findall(entry, text)
     toc = re.findall(
         r"file: book/(\w+/\w+)", (root() / "_toc.yml").read_text(encoding="utf-8")
     )

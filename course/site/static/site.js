@@ -95,7 +95,8 @@
     show(false);
     menu.focus();
   });
-  contents.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+  const here = contents.querySelector("[aria-current]");
+  if (here) contents.scrollTop = here.offsetTop - contents.clientHeight / 2;
 
   // ---- What an address points at is seen: folded cells open
 
