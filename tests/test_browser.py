@@ -208,7 +208,7 @@ def test_scripts_of_figures_come_only_where_one_is_near(opened):
         ("RoPE", "positional_encoding/rotary.html"),
         ("旋转", "book/glossary.html#term"),
         ("旋转式位置编码", "positional_encoding/rotary.html"),
-        ("zyzzyva", ""),
+        ("RoPE zyzzyva", ""),
         ("score matching langevin", "diffusion_to_edm/score_matching.html"),
     ],
 )
@@ -277,7 +277,7 @@ def test_the_keyboard_reaches_everything(opened):
         if stop is not None:
             reached.add(stop)
             outlined = outlined and width != "0px"
-    assert len(reached) == wanted > 50
+    assert len(reached) == wanted > 40
     assert outlined, "where the focus is can be seen"
 
 
@@ -289,6 +289,7 @@ def test_the_contents_open_on_a_phone_and_close_by_escape(opened):
     here = contents.get_by_role("link", name="Rotary position embedding")
     assert here.is_visible()
     assert here.get_attribute("aria-current") == "page"
+    here.focus()
     page.keyboard.press("Escape")
     assert not contents.is_visible()
     assert page.evaluate("document.activeElement.id") == "menu"
@@ -329,11 +330,14 @@ def test_a_number_in_the_results_leads_to_the_cell_that_made_it(opened):
     for link in numbers.evaluate_all("all => all.map(a => a.getAttribute('href'))"):
         file, _, anchor = link.partition("#")
         targets.setdefault(file, set()).add(anchor)
+    folded = []
     for file, anchors in targets.items():
         text = (SITE / "book" / file).read_text("utf-8")
         assert {anchor for anchor in anchors if f'id="{anchor}"' not in text} == set()
-    last = numbers.nth(150)
-    last.click()
+        heads = re.findall('(?s)<div class="cell tag_hide-.*?<details', text)
+        inside = re.findall('id="(number-[^"]*)"', "".join(heads))
+        folded += [f"{file}#{anchor}" for anchor in inside if anchor in anchors]
+    page.locator(f'td a[href="{folded[-1]}"]').first.click()
     page.wait_for_load_state()
     cell = page.locator(".cell:is(:target, :has(> :target))")
     assert cell.count() == 1

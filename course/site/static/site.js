@@ -114,17 +114,31 @@
   addEventListener("hashchange", unfold);
   unfold();
 
-  // ---- Code is copied at a press
+  // ---- Code is copied at a press; its button comes when it is near
 
+  function offer(pre) {
+    const about = { type: "button", class: "copy" };
+    const button = element(pre.parentElement, "button", about, "Copy");
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(pre.textContent);
+      button.textContent = "Copied";
+      setTimeout(() => (button.textContent = "Copy"), 1500);
+    });
+  }
+
+  const offers = new IntersectionObserver(
+    (entries) => {
+      for (const { target, isIntersecting } of entries) {
+        if (!isIntersecting) continue;
+        offers.unobserve(target);
+        offer(target);
+      }
+    },
+    { rootMargin: "600px" },
+  );
   if (navigator.clipboard) {
     for (const pre of document.querySelectorAll(".highlight > pre")) {
-      if (pre.closest(".cell_output")) continue;
-      const button = element(pre.parentElement, "button", { type: "button", class: "copy" }, "Copy");
-      button.addEventListener("click", async () => {
-        await navigator.clipboard.writeText(pre.textContent);
-        button.textContent = "Copied";
-        setTimeout(() => (button.textContent = "Copy"), 1500);
-      });
+      if (!pre.closest(".cell_output")) offers.observe(pre);
     }
   }
 
