@@ -176,12 +176,14 @@
     search();
   }
 
-  // How well a section fits; 0 if a word is missing.
+  // How well a section fits; 0 if a word is missing. A word counts for less in a long
+  // text, as the bibliography is.
   function score({ looks }, words) {
     let sum = 0;
     for (const word of words) {
       const times = looks.text.split(word).length - 1;
-      const value = 9 * looks.title.includes(word) + 4 * looks.page.includes(word) + Math.min(times, 5);
+      const often = Math.min(times, 5) / (1 + looks.text.length / 2000);
+      const value = 9 * looks.title.includes(word) + 4 * looks.page.includes(word) + often;
       if (value === 0) return 0;
       sum += value;
     }
