@@ -78,6 +78,15 @@ class Roster:
         return found
 
     @functools.cached_property
+    def _keys(self) -> dict[str, list[Learner]]:
+        """The learners by ID number and by address, where they have one."""
+        found = {}
+        for each in self.learners:
+            for key in {each.number.casefold(), each.email.casefold()} - {""}:
+                found.setdefault(key, []).append(each)
+        return found
+
+    @functools.cached_property
     def _numbers(self) -> dict[int, Learner]:
         return {n: each for each in self.learners for n in each.participants}
 
@@ -102,13 +111,7 @@ class Roster:
         found = self.ids.get(name) or self.ids.get(safe_id(name))
         if found:
             return [found]
-        plain = name.strip().casefold()
-        exact = [
-            each
-            for each in self.learners
-            if plain in (each.number.casefold(), each.email.casefold())
-        ]
-        return exact if plain and exact else self.named(name)
+        return self._keys.get(name.strip().casefold()) or self.named(name)
 
 
 def _name(text: str) -> str:

@@ -52,9 +52,6 @@ def config() -> Config:
     return loader.load_config()
 
 
-# The lock
-
-
 # The gradebook
 
 
