@@ -56,13 +56,14 @@ def pytest_runtest_makereport(item, call):
 
 def together(nodeid):
     """What names the tests that one process runs, one after the other: all that grade
-    a class, since these fill the machine by themselves; the proof of a part; else
-    those of a file."""
+    a class, since these fill the machine by themselves; the proof, or the judge, on a
+    part; else those of a file."""
     file, _, test = nodeid.partition("::")
-    if file.startswith("tests/grading/"):
-        return "grading"
-    part = re.search(r"\[(\w+)/", test) if file == "tests/test_proof.py" else None
-    return f"proof of {part[1]}" if part else file
+    by_part = file in ("tests/test_proof.py", "tests/grading/test_judge.py")
+    part = re.search(r"\[(\w+)/", test) if by_part else None
+    if part:
+        return f"{file} on {part[1]}"
+    return "grading" if file.startswith("tests/grading/") else file
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -146,6 +146,17 @@ def test_a_task_that_needs_another_is_found(minicourse):
     )
 
 
+def test_a_body_is_tried_in_its_own_tasks_or_in_all(minicourse):
+    source = read(minicourse.lesson)
+    for whole in (True, False):
+        bodies = {body.name: body for body in proof.written(source, whole)}
+        (row,) = proof.trial(source, [(bodies["right_by_matrix"], "0")])
+        assert ("test_to_unit_range" in row) is whole
+        assert row["test_centre_backward"].points
+    quick, thorough = (proof.prove(minicourse.lesson, whole) for whole in (False, True))
+    assert quick.rows == thorough.rows
+
+
 def test_a_body_may_not_touch_other_tasks(minicourse):
     minicourse.write(
         f"{minicourse.bodies}/wrong_all.py",
@@ -231,9 +242,8 @@ def test_a_test_that_only_likes_one_seed_is_found(minicourse):
     )
     said = proof.unlucky(minicourse.lesson, [str(number) for number in range(20)])
     assert 0 < len({text.split(":")[0] for text in said}) < 20
-    assert {text.split(": ")[1] for text in said} == {
-        *("reference", "right_by_matrix", "right_two_steps")
-    }
+    # The third right body answers the other task alone.
+    assert {text.split(": ")[1] for text in said} == {"reference", "right_two_steps"}
 
 
 MALFORMED = {
