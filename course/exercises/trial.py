@@ -17,12 +17,13 @@ import signal
 import sys
 import types
 
-# What notebooks and reference code import, and (the last) what torch itself imports
-# with the first backward pass: a fork has them already. Nothing may run a parallel
+# What notebooks and reference code import, and (the last two) what torch itself imports
+# with the first backward pass and the first dispatch mode: a fork has them already, and
+# each is a second that hundreds of forks would take. Nothing may run a parallel
 # operation here, or forks would hang.
 PRELOADED = (
-    *("numpy", "torch", "jaxtyping", "course.check"),
-    "torch.fx.experimental.symbolic_shapes",
+    *("numpy", "torch", "jaxtyping", "course.check", "sklearn.datasets"),
+    *("torch.fx.experimental.symbolic_shapes", "torch._dynamo"),
 )
 
 
