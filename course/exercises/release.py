@@ -15,7 +15,8 @@ import click
 
 from course.exercises.regions import HIDDEN, SOLUTION, region
 from course.paths import CourseError, course_id, lessons, root
-from course.site.keys import imported, reached
+from course.site.keys import reached
+from lib.reach import imported
 
 # What a learner's commands start from; the rest follows by import.
 LEARNERS = (
