@@ -5,8 +5,8 @@ What Moodle and Canvas import is in `marks`.
 Trusts the gradebook's numbers. Trusts no text in it: names and ids came from learners,
 and a spreadsheet takes a cell that begins with `=` for a program.
 
-`CsvExport` is a plugin for `nbgrader export` too. It has nbgrader's own columns and
-one more: the name under which the learner handed in.
+The table has nbgrader's own columns and one more: the name under which the learner
+handed in. `plugin.CsvExport` writes it for `nbgrader export` too.
 """
 
 import csv
@@ -17,11 +17,9 @@ import tempfile
 from pathlib import Path
 
 import click
-from nbgrader.api import Gradebook, MissingEntry
-from nbgrader.plugins import ExportPlugin
 
 from course.grading.collection import submitted_as
-from course.grading.hygiene import visible
+from course.grading.shown import visible
 from course.paths import CourseError, database, lessons, root
 
 COLUMNS = (
@@ -48,7 +46,7 @@ def is_formula(text: str) -> bool:
     return text.startswith(FORMULA)
 
 
-def rows(gradebook: Gradebook, assignments=(), students=()) -> list[dict]:
+def rows(gradebook, assignments=(), students=()) -> list[dict]:
     """A row for each part and learner of the gradebook; no name means all."""
     names = submitted_as()
     found = []
@@ -74,6 +72,8 @@ def rows(gradebook: Gradebook, assignments=(), students=()) -> list[dict]:
 
 
 def _scores(gradebook, assignment, student) -> dict:
+    from nbgrader.api import MissingEntry  # who reads the help has no nbgrader
+
     try:
         submission = gradebook.find_submission(assignment, student)
     except MissingEntry:  # nothing handed in
@@ -111,17 +111,6 @@ def write(path: Path, text: str):
         raise
 
 
-class CsvExport(ExportPlugin):
-    """nbgrader's table of grades, quoted, with no formula in it."""
-
-    def export(self, gradebook: Gradebook) -> None:
-        """Write the table to `--to`, else `grades.csv`."""
-        path = Path(self.to or "grades.csv")
-        chosen = [list(map(str, each)) for each in (self.assignment, self.student)]
-        write(path, table(rows(gradebook, *chosen)))
-        self.log.info("Exported grades to %s", path)
-
-
 @click.command("export")
 @click.argument("part", required=False)
 @click.option(
@@ -138,6 +127,8 @@ def export_command(part, form, to):
 
     Exits with 1 if the table lacks a learner, or the mark of what was handed in.
     """
+    from nbgrader.api import Gradebook
+
     url = database()
     if url.startswith("sqlite:///") and not Path(url[len("sqlite:///") :]).exists():
         raise CourseError("there is no gradebook yet: grade first")

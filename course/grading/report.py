@@ -17,6 +17,7 @@ import click
 import jinja2
 
 from course.grading import verdicts
+from course.grading.shown import visible
 from course.paths import root
 
 EVERY = 5  # seconds between two versions of the page
@@ -193,9 +194,6 @@ class Page:
 
 @functools.cache
 def _template():
-    # Slow to import: what needs no page does without.
-    from course.grading.hygiene import visible
-
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined

@@ -12,8 +12,9 @@ from click.testing import CliRunner
 from nbgrader.api import Gradebook
 
 from course import paths
-from course.grading.export import CsvExport, cell, export_command, rows, table
+from course.grading.export import cell, export_command, rows, table
 from course.grading.ids import safe_id
+from course.grading.plugin import CsvExport
 from course.paths import CourseError
 
 EVIL = "=cmd|' /C calc'!A0"
