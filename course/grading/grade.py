@@ -80,10 +80,9 @@ def run(part: str, students: list[str], judges: pool.Judges, level: str) -> Repo
         with writer.Writer() as gradebook:
             gradebook.check(exercises)
             folders = _folders(gradebook, part, students)
-            settled = gradebook.enter(part)
-            report = _Batch(exercises, folders, judges, level, gradebook).run()
-            report.settled = settled
-            return report
+            batch = _Batch(exercises, folders, judges, level, gradebook)
+            batch.report.settled = gradebook.enter(part)
+            return batch.run()
     finally:
         lock.release()
 
