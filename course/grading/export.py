@@ -12,12 +12,11 @@ handed in. `plugin.CsvExport` writes it for `nbgrader export` too.
 import csv
 import datetime
 import io
-import os
-import tempfile
 from pathlib import Path
 
 import click
 
+from course.grading import verdicts
 from course.grading.collection import submitted_as
 from course.grading.shown import visible
 from course.paths import CourseError, database, lessons, root
@@ -101,14 +100,7 @@ def write(path: Path, text: str):
     folder = path.absolute().parent
     if not folder.is_dir():
         raise CourseError(f"there is no folder {folder}")
-    descriptor, draft = tempfile.mkstemp(dir=folder, prefix=".draft-")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        os.replace(draft, path)
-    except BaseException:
-        os.unlink(draft)
-        raise
+    verdicts.write(path, text.encode())
 
 
 @click.command("export")

@@ -73,6 +73,7 @@ def harmless(value):
 def test_hostile_names_come_back_as_text(gradebook, course):
     run = CliRunner().invoke(export_command, [])
     assert run.exit_code == 0, run.output
+    assert (course / "grades.csv").stat().st_mode & 0o777 == 0o600
     with open(course / "grades.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(NAMES)
