@@ -71,7 +71,8 @@ def files(part: str) -> dict[str, bytes]:
         parts = ", ".join(sorted({lesson.split("/")[0] for lesson in lessons()}))
         raise CourseError(f"there is no part {part!r} with exercises; there is {parts}")
     notebooks = [root() / "exercises" / f"{lesson}.ipynb" for lesson in released]
-    paths = [*notebooks, root() / "pyproject.toml", root() / "requirements.lock"]
+    names = ("LICENSE", "pyproject.toml", "requirements.lock")
+    paths = [*notebooks, *(root() / name for name in names)]
     missing = [_name(path) for path in paths if not path.is_file()]
     if missing:
         raise CourseError(f"missing: {', '.join(missing)}; run `course assign`")
