@@ -6,7 +6,7 @@ EXTRA ?= test
 BIN = .venv/bin
 INSTALLED = .venv/installed-$(EXTRA)
 
-.PHONY: book test proof lock clean
+.PHONY: book test proof lock dependencies clean
 
 book: $(INSTALLED)
 	$(BIN)/course build
@@ -32,6 +32,10 @@ proof: $(INSTALLED)
 # Resolve all dependencies afresh and write requirements.lock.
 lock: $(INSTALLED)
 	$(BIN)/python -m course.lock
+
+# Read the licences of what is installed into DEPENDENCIES.md.
+dependencies: $(INSTALLED)
+	$(BIN)/python -m course.dependencies
 
 clean:
 	rm -rf _build

@@ -17,7 +17,7 @@ from nbgrader.preprocessors import (
 )
 
 from course.exercises.source import STUB
-from course.grading import export, feedback, plugin, registry
+from course.grading import feedback, plugin, registry
 from course.paths import course_id, database, root, state
 
 c = get_config()  # noqa: F821
@@ -64,4 +64,4 @@ c.Autograde.autograde_preprocessors = [
 # Feedback shows no hidden test, and nothing in it runs.
 c.GenerateFeedback.preprocessors = [GetGrades, feedback.StripHidden, feedback.Clean]
 c.GenerateFeedback.exporter_class = feedback.FeedbackExporter
-c.ExportApp.plugin_class = export.CsvExport
+c.ExportApp.plugin_class = plugin.CsvExport

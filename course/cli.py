@@ -17,7 +17,7 @@ COMMANDS = {
     "collect": "course.grading.collect",
     "doctor": "course.doctor",
     "export": "course.grading.export",
-    "feedback": "course.grading.feedback",
+    "feedback": "course.grading.returns",
     "grade": "course.grading.grade",
     "progress": "course.exercises.progress",
     "release": "course.exercises.release",
@@ -33,7 +33,8 @@ COMMANDS = {
 class Lazy(click.Group):
     """A group whose commands are imported when they are asked for.
 
-    A release for learners holds fewer modules, and so offers fewer commands.
+    A release for learners holds fewer modules, and so offers fewer commands. What only
+    staff need is imported when such a command runs: its help can be read without.
     """
 
     def list_commands(self, context):
@@ -42,11 +43,21 @@ class Lazy(click.Group):
     def get_command(self, context, name):
         if name not in self.list_commands(context):
             return None
-        try:
-            module = importlib.import_module(COMMANDS[name])
-        except ModuleNotFoundError as error:
-            return _lacking(name, error)
+        module = importlib.import_module(COMMANDS[name])
         return getattr(module, f"{name}_command")
+
+    def invoke(self, context):
+        try:
+            return super().invoke(context)
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            if package in ("", "course", "lib"):
+                raise
+            raise CourseError(
+                f"`course {context.invoked_subcommand}` needs {package}, which is not "
+                "installed; it comes with what staff install: "
+                "python -m pip install -c requirements.lock -e '.[staff]'"
+            ) from error
 
 
 def _is_here(module: str) -> bool:
@@ -54,26 +65,6 @@ def _is_here(module: str) -> bool:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:  # nor is its package
         return False
-
-
-def _lacking(name: str, error: ModuleNotFoundError) -> click.Command:
-    """A command that says which package it lacks: learners do without some."""
-    package = (error.name or "").partition(".")[0]
-    if package in ("course", "lib"):
-        raise error
-
-    def callback():
-        raise CourseError(
-            f"`course {name}` needs {package}, which is not installed: "
-            "python -m pip install -c requirements.lock -e '.[staff]'"
-        )
-
-    return click.Command(
-        name,
-        callback=callback,
-        short_help=f"(needs {package}, which is not installed)",
-        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
-    )
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})

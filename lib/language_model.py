@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from lib import text
-from lib.training import fit
+from lib.training import draw_linear, fit
 
 
 class Encoding(nn.Module):
@@ -128,14 +128,9 @@ class LanguageModel(nn.Module):
         )
         self.norm = nn.LayerNorm(size.width)
         self.head = nn.Linear(size.width, vocab)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                std = module.in_features**-0.5
-                nn.init.normal_(module.weight, std=std, generator=generator)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        draw_linear(self, generator)
         nn.init.normal_(self.embedding.weight, std=0.02, generator=generator)
-        # Set last, so that the loop above leaves the encoding as it was made.
+        # Set last, so that nothing above draws the encoding anew.
         self.encoding = encoding
 
     def forward(

@@ -2,10 +2,11 @@
 
 import dataclasses
 import datetime
-import hashlib
 import json
 import os
 import platform
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -14,11 +15,14 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
+from lib import reach
+
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = ROOT / "book" / "_measured"
 TRAINED = ROOT / "_build" / "trained"
+BEGUN = time.time()  # what `lib` imported before this line is seconds older
 
 
 def device() -> torch.device:
@@ -113,34 +117,44 @@ def record(lesson: str, values: dict[str, float]) -> None:
     path.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
 
 
-def _plain(value: object) -> bool:
-    if dataclasses.is_dataclass(value):
-        value = dataclasses.astuple(value)
-    if isinstance(value, tuple):
-        return all(_plain(inner) for inner in value)
-    return value is None or isinstance(value, int | float | str)
+def _modules(value: object) -> set[str]:
+    """The modules whose dataclasses make up an argument.
+
+    Raises:
+        ValueError: it holds what its repr may not tell from others, or what no module
+            of `lib` defines.
+    """
+    parts, modules = value, set()
+    if dataclasses.is_dataclass(value) and type(value).__module__.startswith("lib."):
+        modules = {type(value).__module__}
+        parts = tuple(getattr(value, each.name) for each in dataclasses.fields(value))
+    if isinstance(parts, tuple):
+        return modules.union(*(_modules(part) for part in parts))
+    if parts is None or isinstance(parts, int | float | str):
+        return modules
+    raise ValueError(
+        "args must be numbers, strings, tuples or dataclasses of lib, made of the "
+        f"same, which their repr tells apart, got a {type(value).__name__}"
+    )
 
 
-def _version(make: Callable, args: tuple) -> str:
-    """What the result of `make(*args)` depends on: any code of `lib` counts as such."""
-    if not make.__module__.startswith("lib.") or make.__qualname__ != make.__name__:
+def _depends(make: Callable, args: tuple) -> set[Path]:
+    """The files that the result of `make(*args)` depends on.
+
+    Raises:
+        ValueError: `make` is not a function that a module of `lib` holds by its name,
+            or an argument is not plain.
+    """
+    module, name = (str(getattr(make, f"__{a}__", None)) for a in ("module", "name"))
+    held = getattr(sys.modules.get(module), name, None)
+    if not module.startswith("lib.") or held is not make:
         raise ValueError(
-            "make must be a function of a module of lib, whose code is part of the "
-            f"key, got {make.__qualname__} of {make.__module__}"
+            "make must be a function of a module of lib, under its name there: its "
+            f"code is part of the key, got {make!r}"
         )
-    for value in args:
-        if not _plain(value):
-            raise ValueError(
-                "args must be numbers, strings, tuples or dataclasses of them, which "
-                f"their repr tells apart, got a {type(value).__name__}"
-            )
-    what = (make.__module__, make.__name__, args, str(device()), torch.__version__)
-    digest = hashlib.sha256(repr(what).encode())
-    files = [*(ROOT / "lib").rglob("*.py"), *ROOT.glob("requirements.lock")]
-    for file in sorted(files):
-        digest.update(f"\n{file.relative_to(ROOT).as_posix()}\n".encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
+    modules = {__name__, module}.union(*(_modules(value) for value in args))
+    imports = "\n".join(f"import {each}" for each in modules)
+    return reach.reached(imports, ROOT) | set(ROOT.glob("requirements.lock"))
 
 
 def trained(
@@ -151,14 +165,21 @@ def trained(
     `make` is a function of a `lib` module that trains a model from fixed seeds and
     returns its weights, curves and the like. The result is kept under the build
     directory as '<part>/<noun>', and made anew when `args`, the device, torch, the
-    lock file or any code of `lib` has changed. Of two chapters that ask at the same
-    time one makes it and the other waits. Tensors come back on the CPU.
+    lock file or a file of `lib` has changed that `make` or `args` reach by imports. Of
+    two chapters that ask at the same time one makes it and the other waits. Tensors
+    come back on the CPU.
+
+    A function of a notebook, a lambda or a closure is refused: what it depends on
+    cannot be read from imports. A file that was edited since this process began may
+    not be the one that was imported: then the result is returned and not kept.
 
     Raises:
-        ValueError: `make` is not a function of a `lib` module, or an argument has no
-            repr that would tell it from others.
+        ValueError: `make` is not a function that a module of `lib` holds by its name,
+            or an argument has no repr that would tell it from others.
     """
-    version = _version(make, args)
+    files = _depends(make, args)
+    what = (make.__module__, make.__name__, args, str(device()), torch.__version__)
+    version = reach.key(repr(what), files, ROOT)
     path = TRAINED / f"{name}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
@@ -167,7 +188,8 @@ def trained(
             if kept["version"] == version:
                 return kept["made"]
         made = {key: value.detach().cpu() for key, value in make(*args).items()}
-        part = path.with_suffix(".part")
-        torch.save({"version": version, "made": made}, part)
-        part.replace(path)
+        if all(file.stat().st_mtime < BEGUN for file in files):
+            part = path.with_suffix(".part")
+            torch.save({"version": version, "made": made}, part)
+            part.replace(path)
     return made

@@ -1,10 +1,24 @@
-"""The one training loop of the course: AdamW, a warm start, a cosine to nothing."""
+"""Where training starts, and its one loop: AdamW, a warm start, a cosine to nothing."""
 
 from collections.abc import Callable, Iterable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+
+def draw_linear(model: nn.Module, generator: torch.Generator, below: int = 1) -> None:
+    """Draw the weights of every linear layer in `model` anew, biases 0, in place.
+
+    Normal, of variance 1 / (`below` * inputs): with 1 the outputs of a layer have the
+    variance of its inputs, 3 is the variance of PyTorch's own uniform draw.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            std = (below * module.in_features) ** -0.5
+            nn.init.normal_(module.weight, std=std, generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 def fit(

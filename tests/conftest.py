@@ -15,12 +15,17 @@ from jaxtyping import install_import_hook
 # Before any test module imports torch: one thread, as the chapters run.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # No test may touch the instructor's own gradebook and key.
-os.environ["COURSE_STATE"] = tempfile.mkdtemp(prefix="course-state-")
+STATE = os.environ["COURSE_STATE"] = tempfile.mkdtemp(prefix="course-state-")
 
 # Every shape in a signature of `lib` is checked whenever a test calls it; an int may
 # stand where a float is asked for.
 CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 HOOK = install_import_hook("lib", CHECKER)
+
+
+def pytest_unconfigure():
+    """In every process of the run; not by `atexit`, which a fork of one may run too."""
+    shutil.rmtree(STATE, ignore_errors=True)
 
 
 @pytest.fixture

@@ -1,8 +1,15 @@
 """`lib.runtime` picks a device and a size, and never fails for want of a GPU."""
 
+import functools
 import json
+import math
+import os
+import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import ModuleType
 
 import pytest
 import torch
@@ -86,29 +93,66 @@ def test_shapes_in_signatures_are_checked_while_testing(tmp_path):
 
 @pytest.fixture
 def course(tmp_path, monkeypatch):
-    """A course of one `lib` module, whose function counts how often it was called."""
-    (tmp_path / "lib").mkdir()
-    (tmp_path / "lib" / "noun.py").write_text("LEARNING_RATE = 0.1\n")
+    """A course whose `lib` reaches one of its modules in every way, and one in none."""
+    lib = tmp_path / "lib"
+    for folder in (lib, lib / "part", lib / "data"):
+        folder.mkdir()
+    files = {
+        "noun": "from lib.part import lesson\n",
+        "part/lesson": "def make():\n    import lib.deep as deep\n",
+        "deep": "from .part.beside import RATE\n",
+        "part/beside": "from . import last\n",
+        "part/last": "DATA = 'numbers.csv'\n",
+        "plain": "class Size:\n    pass\n",
+        "other": "from lib import noun\n",
+        "runtime": "",
+    }
+    for name, text in files.items():
+        (lib / f"{name}.py").write_text(text)
+    for name in ("numbers", "others"):
+        (lib / "data" / f"{name}.csv").write_text("1\n")
     monkeypatch.setattr(runtime, "ROOT", tmp_path)
     monkeypatch.setattr(runtime, "TRAINED", tmp_path / "_build" / "trained")
+    monkeypatch.setattr(runtime, "BEGUN", math.inf)  # nobody edits what was imported
+    monkeypatch.setitem(sys.modules, "lib.noun", ModuleType("lib.noun"))
     monkeypatch.setenv("COURSE_DEVICE", "cpu")
     return tmp_path
 
 
-def counted(monkeypatch):
+def noun(function):
+    """`function` as if the module `lib.noun` held it."""
+    function.__module__, function.__qualname__ = "lib.noun", function.__name__
+    setattr(sys.modules["lib.noun"], function.__name__, function)
+    return function
+
+
+@pytest.fixture
+def counted(course):
+    """A function of `lib.noun`, and what it was called with."""
     calls = []
 
+    @noun
     def make(*args):
         calls.append(args)
         weight = torch.nn.Parameter(torch.tensor([1.5, len(calls)]))
         return {"weight": weight, "losses": torch.zeros(3, dtype=torch.float64)}
 
-    make.__module__, make.__qualname__ = "lib.noun", "make"
     return make, calls
 
 
-def test_a_model_is_trained_once_for_all_who_ask(course, monkeypatch):
-    make, calls = counted(monkeypatch)
+@dataclass(frozen=True)
+class Size:
+    """An argument with code of its own, in a module that `make` does not import."""
+
+    steps: int
+    note: object = None
+
+
+Size.__module__ = "lib.plain"
+
+
+def test_a_model_is_trained_once_for_all_who_ask(counted):
+    make, calls = counted
     first = runtime.trained("part/model", make, 3, "small")
     again = runtime.trained("part/model", make, 3, "small")
     assert calls == [(3, "small")]
@@ -119,28 +163,102 @@ def test_a_model_is_trained_once_for_all_who_ask(course, monkeypatch):
         assert not value.requires_grad
 
 
-@pytest.mark.parametrize("change", ["code", "argument", "lock"])
-def test_a_model_is_trained_anew_when_what_made_it_changed(course, monkeypatch, change):
-    make, calls = counted(monkeypatch)
-    runtime.trained("part/model", make, 3)
-    if change == "code":
-        (course / "lib" / "noun.py").write_text("LEARNING_RATE = 0.2\n")
-    elif change == "lock":
-        (course / "requirements.lock").write_text("torch==0\n")
-    again = runtime.trained("part/model", make, 4 if change == "argument" else 3)
+@pytest.mark.parametrize(
+    "file",
+    [
+        "lib/noun.py",
+        "lib/part/lesson.py",
+        "lib/deep.py",  # imported in a function
+        "lib/part/beside.py",  # relatively
+        "lib/part/last.py",
+        "lib/data/numbers.csv",
+        "lib/plain.py",  # by the class of an argument alone
+        "lib/runtime.py",
+        "requirements.lock",
+    ],
+)
+def test_a_model_is_trained_anew_when_a_file_that_made_it_changed(
+    course, counted, file
+):
+    make, calls = counted
+    runtime.trained("part/model", make, Size(3))
+    with (course / file).open("a") as text:
+        text.write("# edited\n")
+    again = runtime.trained("part/model", make, Size(3))
     assert len(calls) == 2
     assert again["weight"][1] == 2
 
 
-def test_who_asks_meanwhile_waits_for_the_one_who_trains(course, monkeypatch):
-    make, calls = counted(monkeypatch)
+@pytest.mark.parametrize("file", ["lib/other.py", "lib/new.py", "lib/data/others.csv"])
+def test_a_file_that_did_not_make_a_model_leaves_it(course, counted, file):
+    make, calls = counted
+    runtime.trained("part/model", make, Size(3))
+    with (course / file).open("a") as text:
+        text.write("# edited\n")
+    runtime.trained("part/model", make, Size(3))
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("other", [Size(4), (Size(3),), Size(3, "slow"), 3, "3"])
+def test_other_arguments_make_another_model(counted, other):
+    make, calls = counted
+    runtime.trained("part/model", make, Size(3))
+    runtime.trained("part/model", make, other)
+    assert calls == [(Size(3),), (other,)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [(torch, "__version__", "99.0"), (runtime, "device", lambda: torch.device("meta"))],
+    ids=["torch", "device"],
+)
+def test_another_torch_or_device_makes_another_model(counted, monkeypatch, change):
+    make, calls = counted
+    runtime.trained("part/model", make)
+    monkeypatch.setattr(*change)
+    runtime.trained("part/model", make)
+    assert len(calls) == 2
+
+
+def test_another_function_of_the_module_makes_another_model(counted):
+    make, _ = counted
+
+    @noun
+    def other():
+        return {"weight": torch.ones(1)}
+
+    runtime.trained("part/model", make)
+    assert runtime.trained("part/model", other)["weight"] == 1
+
+
+@pytest.mark.parametrize("when", ["before it trains", "while it trains"])
+def test_an_edit_since_the_import_keeps_nothing(course, counted, monkeypatch, when):
+    """The code that runs is the old one: under the new key it would never be mended."""
+    make, calls = counted
+    monkeypatch.setattr(runtime, "BEGUN", time.time() + 60)
+    later = time.time() + 120
+
+    @noun
+    def edited():
+        os.utime(course / "lib" / "deep.py", (later, later))
+        return make()
+
+    if when == "before it trains":
+        os.utime(course / "lib" / "part" / "last.py", (later, later))
+    runtime.trained("part/model", edited)
+    runtime.trained("part/model", edited)
+    assert len(calls) == 2
+
+
+def test_who_asks_meanwhile_waits_for_the_one_who_trains(counted):
+    make, calls = counted
     begun = threading.Event()
 
+    @noun
     def slowly(*args):
         begun.set()
         return make(*args)
 
-    slowly.__module__, slowly.__qualname__ = "lib.noun", "slowly"
     lock = FileLock(runtime.TRAINED / "part" / "model.lock")
     with lock, ThreadPoolExecutor() as pool:
         asked = [pool.submit(runtime.trained, "part/model", slowly) for _ in range(2)]
@@ -151,27 +269,65 @@ def test_who_asks_meanwhile_waits_for_the_one_who_trains(course, monkeypatch):
     assert torch.equal(results[0]["weight"], results[1]["weight"])
 
 
-def test_training_that_fails_keeps_nothing(course, monkeypatch):
-    def make():
+def test_training_that_fails_keeps_nothing(counted):
+    make, calls = counted
+
+    @noun
+    def fails():
         raise RuntimeError("diverged")
 
-    make.__module__, make.__qualname__ = "lib.noun", "make"
     with pytest.raises(RuntimeError, match="diverged"):
-        runtime.trained("part/model", make)
-    make, calls = counted(monkeypatch)
+        runtime.trained("part/model", fails)
     runtime.trained("part/model", make)
     assert len(calls) == 1
 
 
-def test_code_outside_lib_is_refused(course):
+def of_a_notebook():
+    return {}
+
+
+def closure():
+    def make():
+        return {}
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: {}, closure(), functools.partial(runtime.describe), of_a_notebook],
+    ids=["lambda", "closure", "partial", "notebook"],
+)
+def test_what_no_module_of_lib_holds_is_refused(course, make):
     """A notebook's own function is not in the key: its change would go unseen."""
     with pytest.raises(ValueError, match=r"make must be a function.*of lib"):
-        runtime.trained("part/model", lambda: {})
+        runtime.trained("part/model", make)
 
 
-@pytest.mark.parametrize("value", [torch.zeros(2), [1], (1, object())])
-def test_an_argument_must_be_told_from_others_by_its_repr(course, monkeypatch, value):
-    make, calls = counted(monkeypatch)
-    with pytest.raises(ValueError, match=f"got a {type(value).__name__}"):
+def test_a_function_that_only_looks_like_one_of_lib_is_refused(counted):
+    """As `functools.wraps` makes it, or an old one after a module was loaded anew."""
+    make, _ = counted
+    like = functools.wraps(make)(lambda: {})
+    with pytest.raises(ValueError, match="under its name there"):
+        runtime.trained("part/model", like)
+
+
+class OfANotebook(Size):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        (torch.zeros(2), "Tensor"),
+        ([1], "list"),
+        ((1, object()), "object"),
+        (Size(3, object()), "object"),
+        (OfANotebook(3), "OfANotebook"),
+    ],
+)
+def test_an_argument_must_be_told_from_others_by_its_repr(counted, value, named):
+    make, calls = counted
+    with pytest.raises(ValueError, match=f"got a {named}"):
         runtime.trained("part/model", make, value)
     assert not calls

@@ -6,7 +6,26 @@ import pytest
 import torch
 from torch import nn
 
-from lib.training import fit
+from lib.training import draw_linear, fit
+
+
+@pytest.mark.parametrize("below", [1, 3])
+def test_linear_layers_start_with_the_variance_asked_for_and_no_bias(below):
+    norm = nn.LayerNorm(400)
+    model = nn.Sequential(norm, nn.Linear(400, 500), nn.Linear(500, 300, bias=False))
+    draw_linear(model, torch.Generator().manual_seed(0), below)
+    for layer, inputs in ((model[1], 400), (model[2], 500)):
+        variance = layer.weight.var().item() * inputs * below
+        assert variance == pytest.approx(1, abs=5 * (2 / layer.weight.numel()) ** 0.5)
+    assert not model[1].bias.any()
+    assert (norm.weight == 1).all()
+
+
+def test_linear_layers_start_from_the_generator_alone():
+    first, second = nn.Linear(7, 5), nn.Linear(7, 5)
+    for layer in (first, second):
+        draw_linear(layer, torch.Generator().manual_seed(1))
+    assert torch.equal(first.weight, second.weight)
 
 
 def test_a_quadratic_is_brought_to_its_minimum():

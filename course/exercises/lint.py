@@ -13,7 +13,8 @@ from pathlib import Path
 from course.exercises.regions import HIDDEN, SOLUTION, region
 from course.exercises.source import cleared, visible
 from course.paths import root
-from course.site.keys import imported, reached
+from course.site.keys import reached
+from lib.reach import imported
 
 # Comments that look like a marker and are none: nbgrader would pass over them.
 MARKERLIKE = re.compile(

@@ -15,7 +15,8 @@ import click
 
 from course.exercises.regions import HIDDEN, SOLUTION, region
 from course.paths import CourseError, course_id, lessons, root
-from course.site.keys import imported, reached
+from course.site.keys import reached
+from lib.reach import imported
 
 # What a learner's commands start from; the rest follows by import.
 LEARNERS = (
@@ -70,7 +71,8 @@ def files(part: str) -> dict[str, bytes]:
         parts = ", ".join(sorted({lesson.split("/")[0] for lesson in lessons()}))
         raise CourseError(f"there is no part {part!r} with exercises; there is {parts}")
     notebooks = [root() / "exercises" / f"{lesson}.ipynb" for lesson in released]
-    paths = [*notebooks, root() / "pyproject.toml", root() / "requirements.lock"]
+    names = ("LICENSE", "pyproject.toml", "requirements.lock")
+    paths = [*notebooks, *(root() / name for name in names)]
     missing = [_name(path) for path in paths if not path.is_file()]
     if missing:
         raise CourseError(f"missing: {', '.join(missing)}; run `course assign`")

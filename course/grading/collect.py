@@ -20,8 +20,8 @@ from tqdm import tqdm
 
 from course.grading import archives, dates, roster
 from course.grading.collection import Collection
-from course.grading.hygiene import visible
 from course.grading.lock import Lock
+from course.grading.shown import visible
 from course.paths import CourseError
 
 

@@ -9,15 +9,13 @@ import contextlib
 import datetime
 import hashlib
 import json
-import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from course.exercises import canonical
 from course.exercises.start import released
-from course.grading import dates
+from course.grading import dates, verdicts
 from course.grading.archives import Folders, Owner
 from course.grading.found import Found, Missed
 from course.grading.intake import Refusal
@@ -252,18 +250,10 @@ def _sentence(error: CourseError, name: PurePosixPath) -> str:
 
 
 def _write(path: Path, data: bytes):
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all, for all to read; a class has thousands of them,
+    and none waits for the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=".draft-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        os.chmod(draft, 0o644)
-        os.replace(draft, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(draft)
-        raise
+    verdicts.write(path, data, mode=0o644, lasting=False)
 
 
 def _record(path: Path) -> dict:

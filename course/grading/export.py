@@ -5,23 +5,20 @@ What Moodle and Canvas import is in `marks`.
 Trusts the gradebook's numbers. Trusts no text in it: names and ids came from learners,
 and a spreadsheet takes a cell that begins with `=` for a program.
 
-`CsvExport` is a plugin for `nbgrader export` too. It has nbgrader's own columns and
-one more: the name under which the learner handed in.
+The table has nbgrader's own columns and one more: the name under which the learner
+handed in. `plugin.CsvExport` writes it for `nbgrader export` too.
 """
 
 import csv
 import datetime
 import io
-import os
-import tempfile
 from pathlib import Path
 
 import click
-from nbgrader.api import Gradebook, MissingEntry
-from nbgrader.plugins import ExportPlugin
 
+from course.grading import verdicts
 from course.grading.collection import submitted_as
-from course.grading.hygiene import visible
+from course.grading.shown import visible
 from course.paths import CourseError, database, lessons, root
 
 COLUMNS = (
@@ -48,7 +45,7 @@ def is_formula(text: str) -> bool:
     return text.startswith(FORMULA)
 
 
-def rows(gradebook: Gradebook, assignments=(), students=()) -> list[dict]:
+def rows(gradebook, assignments=(), students=()) -> list[dict]:
     """A row for each part and learner of the gradebook; no name means all."""
     names = submitted_as()
     found = []
@@ -74,6 +71,8 @@ def rows(gradebook: Gradebook, assignments=(), students=()) -> list[dict]:
 
 
 def _scores(gradebook, assignment, student) -> dict:
+    from nbgrader.api import MissingEntry  # who reads the help has no nbgrader
+
     try:
         submission = gradebook.find_submission(assignment, student)
     except MissingEntry:  # nothing handed in
@@ -101,25 +100,7 @@ def write(path: Path, text: str):
     folder = path.absolute().parent
     if not folder.is_dir():
         raise CourseError(f"there is no folder {folder}")
-    descriptor, draft = tempfile.mkstemp(dir=folder, prefix=".draft-")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        os.replace(draft, path)
-    except BaseException:
-        os.unlink(draft)
-        raise
-
-
-class CsvExport(ExportPlugin):
-    """nbgrader's table of grades, quoted, with no formula in it."""
-
-    def export(self, gradebook: Gradebook) -> None:
-        """Write the table to `--to`, else `grades.csv`."""
-        path = Path(self.to or "grades.csv")
-        chosen = [list(map(str, each)) for each in (self.assignment, self.student)]
-        write(path, table(rows(gradebook, *chosen)))
-        self.log.info("Exported grades to %s", path)
+    verdicts.write(path, text.encode())
 
 
 @click.command("export")
@@ -138,6 +119,8 @@ def export_command(part, form, to):
 
     Exits with 1 if the table lacks a learner, or the mark of what was handed in.
     """
+    from nbgrader.api import Gradebook
+
     url = database()
     if url.startswith("sqlite:///") and not Path(url[len("sqlite:///") :]).exists():
         raise CourseError("there is no gradebook yet: grade first")

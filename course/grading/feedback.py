@@ -6,7 +6,6 @@ scripts and requests. Trusts the gradebook's numbers, and that what a test cell 
 the judge's own text if no kernel ran it: a kernel numbers the cells it runs.
 """
 
-import datetime
 import functools
 import glob
 import html
@@ -14,23 +13,20 @@ import logging
 import re
 from pathlib import Path
 
-import click
 import jinja2
 from markupsafe import Markup
 from nbconvert.exporters import Exporter
 from nbgrader.converters import GenerateFeedback
-from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import GetGrades, NbGraderPreprocessor
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
-from tqdm import tqdm
 
 from course.exercises.regions import HIDDEN
-from course.grading import returns, writer
-from course.grading.hygiene import clean, clean_markdown, plain, visible
-from course.paths import CourseError, root
+from course.grading import writer
+from course.grading.hygiene import clean, clean_markdown
+from course.grading.shown import plain, visible
 
 BEGIN, END = (mark.removeprefix("### ") for mark in HIDDEN)
 FAILED = "A test failed here that the notebook does not show."
@@ -196,7 +192,7 @@ def as_mathml(formula: str, display: bool) -> str:
     return f'<span class="math">{mathml}</span>' if display else mathml
 
 
-# The command
+# Written for a learner
 
 PREPROCESSORS = [GetGrades, StripHidden, Clean]
 
@@ -219,43 +215,3 @@ def write(part: str, student: str):
     converter.log = logging.getLogger(__name__)
     converter.log.setLevel(logging.ERROR)
     converter.start()
-
-
-@click.command("feedback")
-@click.argument("part")
-@click.option("--student", "students", multiple=True, help="Of this learner only.")
-@click.option(
-    "--release",
-    is_flag=True,
-    help="Pack the pages for learners, in grading/returned, if all are due.",
-)
-@click.option("--early", is_flag=True, help="Release what is not due for all yet.")
-def feedback_command(part, students, release, early):
-    """Write a page for every graded notebook of PART, below grading/feedback."""
-    graded = root() / "grading" / "autograded"
-    found = sorted(path.parent.name for path in graded.glob(f"*/{glob.escape(part)}"))
-    missing = sorted(set(students) - set(found))
-    if missing or not found:
-        whose = f" of {', '.join(map(visible, missing))}" if missing else ""
-        raise CourseError(f"nothing{whose} is graded: run `course grade {part}`")
-    if release and not early:
-        returns.hold(part, datetime.datetime.now(datetime.UTC))
-    failed = []
-    chosen = sorted(students) or found
-    for student in tqdm(chosen, desc="feedback", unit="learner", delay=2):
-        try:
-            write(part, student)
-        except NbGraderException:
-            failed.append(student)
-    click.echo(f"feedback for {len(chosen) - len(failed)} learners in grading/feedback")
-    if release:
-        made, left = returns.pack(part, [each for each in chosen if each not in failed])
-        for path, pages in made.items():
-            click.echo(f"{pages} pages to return in {path}")
-        for line in left:
-            click.echo(f"not returned: {visible(line)}")
-    if failed:
-        raise CourseError(
-            f"no feedback for {', '.join(map(visible, failed))}: the reason is above; "
-            f"`course grade {part}` grades again what has changed"
-        )

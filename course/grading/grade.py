@@ -15,6 +15,7 @@ from course.grading import jobs, pool, submission, verdicts, work
 from course.grading.jobs import Exercise
 from course.grading.lock import Lock
 from course.grading.report import EVERY, Page, Report, show
+from course.grading.shown import visible
 from course.paths import CourseError, lessons, root
 
 LONGEST_ID = 128  # of a student in nbgrader's database
@@ -79,10 +80,9 @@ def run(part: str, students: list[str], judges: pool.Judges, level: str) -> Repo
         with writer.Writer() as gradebook:
             gradebook.check(exercises)
             folders = _folders(gradebook, part, students)
-            settled = gradebook.enter(part)
-            report = _Batch(exercises, folders, judges, level, gradebook).run()
-            report.settled = settled
-            return report
+            batch = _Batch(exercises, folders, judges, level, gradebook)
+            batch.report.settled = gradebook.enter(part)
+            return batch.run()
     finally:
         lock.release()
 
@@ -178,8 +178,6 @@ class _Batch:
 
     def _files(self):
         """The files of each submission, by lesson; a folder without any is named."""
-        from course.grading.hygiene import visible  # slow, as above
-
         found = {}
         for student, folder in self.folders.items():
             notebooks = sorted(folder.glob("*.ipynb"))

@@ -13,7 +13,6 @@ import binascii
 import html
 import io
 import re
-import unicodedata
 import warnings
 from collections.abc import Callable, Collection
 
@@ -23,9 +22,8 @@ from mistune import HTMLRenderer
 from nbconvert.filters.markdown_mistune import MarkdownWithMath
 from PIL import Image
 
-MOST_TEXT = 20_000  # characters of one output
-MOST_LINES = 500
-LONGEST_LINE = 2_000
+from course.grading.shown import KEPT, MOST_LINES, characters, plain, visible
+
 MOST_OUTPUTS = 50  # of a cell
 # A parser's time grows with the square of the length, if someone means it to.
 MOST_MARKDOWN = 10_000  # characters of a cell
@@ -39,8 +37,6 @@ WIDEST = 1200
 FORMATS = ("PNG", "JPEG", "GIF")
 PICTURES = ("image/png", "image/jpeg", "image/gif")
 DATA_URL = re.compile(r"data:image/(?:png|jpeg|gif);base64,([A-Za-z0-9+/=\s]+)")
-
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 TAGS = {
     *("a", "b", "blockquote", "br", "code", "dd", "del", "details", "div", "dl", "dt"),
@@ -61,49 +57,6 @@ REACHING = re.compile(
 )
 
 
-# Text
-
-# Lines, and the joiners that emoji and some scripts are written with.
-KEPT = "\n\t\u200c\u200d"
-
-
-def visible(text: str) -> str:
-    """`text` on one line, with every character that a terminal or a page would obey
-    rather than show written out."""
-    return _characters(text, keep="")
-
-
-def plain(text: str) -> str:
-    """`text` of several lines, cut to a size a page bears; colours are dropped, other
-    control characters written out."""
-    cut = len(text) > MOST_TEXT
-    text = COLOUR.sub("", text[:MOST_TEXT]).replace("\r\n", "\n")
-    lines = text.split("\n")
-    cut |= len(lines) > MOST_LINES or any(len(line) > LONGEST_LINE for line in lines)
-    lines = [line[:LONGEST_LINE] for line in lines[:MOST_LINES]]
-    text = _characters("\n".join(lines), KEPT)
-    return f"{text.rstrip()}\n… cut" if cut else text
-
-
-def _characters(text: str, keep: str) -> str:
-    return "".join(
-        each if each in keep or _harmless(each) else _written_out(each) for each in text
-    )
-
-
-def _harmless(character: str) -> bool:
-    # Cc: control; Cf: format, where the bidirectional ones are; Cs: half a character;
-    # Zl, Zp: line ends that only some programs see.
-    return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
-
-
-def _written_out(character: str) -> str:
-    number = ord(character)
-    if number < 32:
-        return chr(0x2400 + number)  # the picture of a control character
-    return "␡" if number == 127 else f"⟨U+{number:04X}⟩"
-
-
 # Notebooks
 
 
@@ -122,7 +75,7 @@ def clean(notebook: dict, trusted: Collection[str] = ()) -> dict:
         if cell.get("id") in trusted:
             continue
         if cell["cell_type"] == "code":
-            cell["source"] = _characters(cell["source"], KEPT)
+            cell["source"] = characters(cell["source"], KEPT)
             continue
         attachments = cell.pop("attachments", None)
         left -= min(len(cell["source"]), MOST_MARKDOWN)
@@ -325,7 +278,7 @@ def clean_markdown(
         attachments: the cell's; images in them become part of the text.
         formula: from TeX, and whether it is displayed, to HTML that is put in as is.
     """
-    text = _characters(text.replace("\r\n", "\n"), KEPT)
+    text = characters(text.replace("\r\n", "\n"), KEPT)
     attachments = attachments if isinstance(attachments, dict) else {}
     try:
         if DIVISION.fullmatch(text):

@@ -1,10 +1,11 @@
-"""What nbgrader's `autograde` runs in place of its own steps; see nbgrader_config.py:
+"""What nbgrader runs in place of its own steps; see nbgrader_config.py:
 
     c.Autograde.exporter_class = JudgedExporter
     c.Autograde.pre_convert_hook = intake
     c.Autograde.sanitize_preprocessors = [Canonicalise]
     c.Autograde.autograde_preprocessors = [JudgedExecute, LimitOutput, SaveAutoGrades,
         MarkUngraded, LatePenalties, CheckCellMetadata]
+    c.ExportApp.plugin_class = CsvExport
 
 Trusts nbgrader's own order of events: the hook once a submission, then for each
 notebook in the list it left a pass to sanitise and a pass to execute. Everything that
@@ -17,16 +18,24 @@ from pathlib import Path
 
 import nbformat
 from nbconvert.exporters import NotebookExporter
+from nbgrader.plugins import ExportPlugin
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Bool
 from traitlets.log import get_logger
 
-from course.grading import jobs, pool, submission, verdicts, work, writer
+from course.grading import export, jobs, pool, submission, verdicts, work, writer
 from course.grading.lock import Lock
 from course.grading.writer import MarkUngraded
 from course.paths import CourseError, root
 
-__all__ = ["Canonicalise", "JudgedExecute", "JudgedExporter", "MarkUngraded", "intake"]
+__all__ = [
+    "Canonicalise",
+    "CsvExport",
+    "JudgedExecute",
+    "JudgedExporter",
+    "MarkUngraded",
+    "intake",
+]
 
 PATIENCE = 30  # seconds that another grader may take
 QUARANTINE = "grading/quarantine"
@@ -202,3 +211,14 @@ class JudgedExecute(NbGraderPreprocessor):
         resources["course"]["verdict"] = verdict
         graded = submission.graded(exercise, reading.notebook, verdict)
         return nbformat.from_dict(graded), resources
+
+
+class CsvExport(ExportPlugin):
+    """nbgrader's table of grades, quoted, with no formula in it."""
+
+    def export(self, gradebook) -> None:
+        """Write the table to `--to`, else `grades.csv`."""
+        path = Path(self.to or "grades.csv")
+        chosen = [list(map(str, each)) for each in (self.assignment, self.student)]
+        export.write(path, export.table(export.rows(gradebook, *chosen)))
+        self.log.info("Exported grades to %s", path)

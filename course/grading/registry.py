@@ -51,19 +51,21 @@ def enrol(gradebook: Gradebook) -> None:
                 setattr(here[learner.id], key, said)
 
 
-def settle(gradebook: Gradebook, part: str) -> int:
-    """Enter the dates of a part, with what follows from them for everybody's marks; how
-    many submissions that changed."""
+def settle(gradebook: Gradebook, part: str) -> list[str]:
+    """Enter the dates of a part, with what follows from them for everybody's marks; the
+    learners whose marks that changed."""
     given = dates.load()
     if given is None:
-        return 0
+        return []
     assignment = gradebook.find_assignment(part)
     submissions = (
         gradebook.db.query(SubmittedAssignment)
         .filter_by(assignment_id=assignment.id)
         .options(selectinload(SubmittedAssignment.notebooks))
     )
-    return sum(_settle(gradebook, each, given.part(part)) for each in submissions)
+    said = given.part(part)
+    changed = [each for each in submissions if _settle(gradebook, each, said)]
+    return sorted(each.student_id for each in changed)
 
 
 def is_settled(

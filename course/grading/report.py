@@ -17,6 +17,7 @@ import click
 import jinja2
 
 from course.grading import verdicts
+from course.grading.shown import visible
 from course.paths import root
 
 EVERY = 5  # seconds between two versions of the page
@@ -58,10 +59,10 @@ class Report:
     unchanged: int = 0
     judged: int = 0
     cached: int = 0
-    settled: int = 0  # submissions whose lateness costs something else now
     statuses: Counter = field(default_factory=Counter)
     tasks: dict[str, dict[str, Task]] = field(default_factory=dict)  # by lesson
     shares: Counter = field(default_factory=Counter)  # of all points, in BINS
+    settled: list[str] = field(default_factory=list)  # whose lateness costs another sum
     look: list[str] = field(default_factory=list)  # for the instructor to look at
     failures: list[str] = field(default_factory=list)
 
@@ -98,7 +99,7 @@ def show(report: Report, page: Path | None = None) -> None:
         f"{report.cached} known"
     )
     if report.settled:
-        click.echo(f"  {report.settled:6} submissions with another late penalty")
+        click.echo(f"  {len(report.settled):6} submissions with another late penalty")
     for status in verdicts.STATUSES:
         if report.statuses[status]:
             click.echo(f"  {report.statuses[status]:6} tasks {status}")
@@ -193,9 +194,6 @@ class Page:
 
 @functools.cache
 def _template():
-    # Slow to import: what needs no page does without.
-    from course.grading.hygiene import visible
-
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined

@@ -15,14 +15,19 @@ file by the numbers in the name it gave, and shows the page as a comment on that
 """
 
 import datetime
+import glob
 import io
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+import click
+from tqdm import tqdm
+
 from course.grading import dates, verdicts
 from course.grading.collection import attempts
+from course.grading.shown import visible
 from course.paths import CourseError, root
 
 
@@ -95,3 +100,48 @@ def _zip(pages: dict[str, bytes]) -> bytes:
             # The same pages are the same zip.
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
     return out.getvalue()
+
+
+@click.command("feedback")
+@click.argument("part")
+@click.option("--student", "students", multiple=True, help="Of this learner only.")
+@click.option(
+    "--release",
+    is_flag=True,
+    help="Pack the pages for learners, in grading/returned, if all are due.",
+)
+@click.option("--early", is_flag=True, help="Release what is not due for all yet.")
+def feedback_command(part, students, release, early):
+    """Write a page for every graded notebook of PART, below grading/feedback."""
+    # Not at the top: who reads the help may have no nbgrader.
+    from nbgrader.converters.base import NbGraderException
+
+    from course.grading import feedback
+
+    graded = root() / "grading" / "autograded"
+    found = sorted(path.parent.name for path in graded.glob(f"*/{glob.escape(part)}"))
+    missing = sorted(set(students) - set(found))
+    if missing or not found:
+        whose = f" of {', '.join(map(visible, missing))}" if missing else ""
+        raise CourseError(f"nothing{whose} is graded: run `course grade {part}`")
+    if release and not early:
+        hold(part, datetime.datetime.now(datetime.UTC))
+    failed = []
+    chosen = sorted(students) or found
+    for student in tqdm(chosen, desc="feedback", unit="learner", delay=2):
+        try:
+            feedback.write(part, student)
+        except NbGraderException:
+            failed.append(student)
+    click.echo(f"feedback for {len(chosen) - len(failed)} learners in grading/feedback")
+    if release:
+        made, left = pack(part, [each for each in chosen if each not in failed])
+        for path, pages in made.items():
+            click.echo(f"{pages} pages to return in {path}")
+        for line in left:
+            click.echo(f"not returned: {visible(line)}")
+    if failed:
+        raise CourseError(
+            f"no feedback for {', '.join(map(visible, failed))}: the reason is above; "
+            f"`course grade {part}` grades again what has changed"
+        )

@@ -23,8 +23,8 @@ from pathlib import Path
 import click
 
 from course.grading import verdicts
-from course.grading.hygiene import visible
 from course.grading.ids import safe_id
+from course.grading.shown import visible
 from course.paths import CourseError, state
 
 # Moodle takes these out of what becomes a file's name (PARAM_FILE).

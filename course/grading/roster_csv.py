@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from course.grading.hygiene import visible
 from course.grading.ids import safe_id
 from course.grading.roster import Learner
+from course.grading.shown import visible
 from course.paths import CourseError
 
 LARGEST = 32 * 2**20

@@ -15,6 +15,7 @@ from course.exercises import canonical
 from course.exercises.canonical import Note
 from course.grading import intake, jobs, verdicts
 from course.grading.jobs import Exercise
+from course.grading.shown import plain, visible
 from course.paths import CourseError
 
 MISSING = "no notebook was handed in"
@@ -183,15 +184,11 @@ def outputs(check: dict) -> list[dict]:
 
 def _cut(text: str) -> str:
     """Text that neither a page nor a terminal obeys, of a length one reads."""
-    from course.grading import hygiene
-
-    shown = "\n".join(hygiene.plain(text).split("\n")[:MOST_LINES])
+    shown = "\n".join(plain(text).split("\n")[:MOST_LINES])
     return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]} … cut"
 
 
 def _escaped(text: str) -> str:
     """Text that is neither HTML nor Markdown."""
-    from course.grading import hygiene
-
-    escaped = html.escape(hygiene.visible(text)[:LONGEST])
+    escaped = html.escape(visible(text)[:LONGEST])
     return re.sub(r"[\\`*_{}\[\]()#+!|$~^:-]", lambda m: f"&#{ord(m[0])};", escaped)

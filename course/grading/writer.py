@@ -121,13 +121,13 @@ class Writer:
                         f"{each.lesson} is not in the gradebook as it is now: {todo}"
                     )
 
-    def enter(self, part: str | None = None) -> int:
-        """Enter what the institution says: the learners, and of a part the dates; how
-        many submissions lose another number of points by that than before."""
+    def enter(self, part: str | None = None) -> list[str]:
+        """Enter what the institution says: the learners, and of a part the dates; who
+        loses another number of points by that than before."""
         dates.load()  # if that cannot be read, nothing is begun
         with self.transaction() as gradebook:
             registry.enrol(gradebook)
-            return registry.settle(gradebook, part) if part else 0
+            return registry.settle(gradebook, part) if part else []
 
     def void(self, part: str, student: str) -> dict:
         """Take back all that the autograder said of a submission: what is cut short

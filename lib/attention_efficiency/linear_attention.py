@@ -53,22 +53,24 @@ def normalised_product(
     v: Float[Tensor, "*batch n_k d"],
     causal: bool = False,
     eps: float = 0.0,
+    chunk: int = CHUNK,
 ) -> Float[Tensor, "*batch n_q d"]:
     """Linear attention of features: phi_q (phi_k^T v) / (phi_q sum_j phi_k(j) + eps).
 
     O(n m d) time; nothing of n x n or n x m x d numbers is formed. The denominator is
     one more column of values, all ones. Where products of features may be negative it
     can be zero or negative, and `eps`, added to it, does not prevent that. With
-    `causal` query i sees keys j <= i, in chunks of 64.
+    `causal` query i sees keys j <= i, `chunk` of them at a time.
 
     Source: Katharopoulos et al. 2020, sections 3.2 and 3.3; eps is 1e-6 in their code.
 
     Raises:
-        ValueError: `causal` with another number of keys than of queries.
+        ValueError: `causal` with another number of keys than of queries, or with a
+            `chunk` below 1.
     """
     counted = torch.cat((v, torch.ones_like(v[..., :1])), -1)
     if causal:
-        sums = causal_product(phi_q, phi_k, counted, CHUNK)
+        sums = causal_product(phi_q, phi_k, counted, chunk)
     else:
         sums = phi_q @ (phi_k.mT @ counted)
     return sums[..., :-1] / (sums[..., -1:] + eps)
@@ -158,9 +160,7 @@ def linear_attention_chunked(
     Raises:
         ValueError: `chunk` is below 1.
     """
-    counted = torch.cat((v, torch.ones_like(v[..., :1])), -1)
-    sums = causal_product(phi(q), phi(k), counted, chunk)
-    return sums[..., :-1] / (sums[..., -1:] + eps)
+    return normalised_product(phi(q), phi(k), v, True, eps, chunk)
 
 
 def efficient_attention(

@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lib import runtime
 from lib.peft import adapters, lora, prefix_tuning, vit
+from lib.training import draw_linear
 
 TEMPERATURE = 0.1  # of the gates, as in the authors' code
 
@@ -96,12 +97,7 @@ class LadderSideNetwork(nn.Module):
         self.blocks = nn.ModuleList(vit.Block(side, heads) for _ in range(rungs))
         self.norm = nn.LayerNorm(side)
         self.up = nn.Linear(side, backbone_dims[-1])
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                std = (3 * module.in_features) ** -0.5
-                nn.init.normal_(module.weight, std=std, generator=generator)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        draw_linear(self, generator, 3)
 
     def forward(
         self, features: list[Float[Tensor, "batch tokens _"]]

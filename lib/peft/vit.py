@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from lib import images, runtime
-from lib.training import fit
+from lib.training import draw_linear, fit
 
 KeysValues = tuple[Float[Tensor, "heads m d"], Float[Tensor, "heads m d"]]
 
@@ -120,11 +120,7 @@ class ViT(nn.Module):
         )
         self.norm = nn.LayerNorm(size.width)
         self.head = nn.Linear(size.width, 10)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                std = (3 * module.in_features) ** -0.5
-                nn.init.normal_(module.weight, std=std, generator=generator)
-                nn.init.zeros_(module.bias)
+        draw_linear(self, generator, 3)
         for table in (self.positions, self.cls):
             nn.init.normal_(table, std=0.02, generator=generator)
 

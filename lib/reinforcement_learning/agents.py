@@ -18,7 +18,11 @@ Worth = Callable[[Table, Table, Int[np.ndarray, " n"]], Worths]
 
 
 def epsilon_greedy(q: Table, epsilon: float) -> Table:
-    """Chances of actions: epsilon for any, the rest for the best; equals share it."""
+    """Chances of actions: epsilon for any, the rest for the best; equals share it.
+
+    A learner's table begins as zeros. Where the first of equals were taken, as
+    `monte_carlo.epsilon_greedy` does, all runs would set out the same way.
+    """
     best = q == q.max(-1, keepdims=True)
     return epsilon / q.shape[-1] + (1 - epsilon) * best / best.sum(-1, keepdims=True)
 

@@ -59,18 +59,23 @@ class MDP:
         rng: np.random.Generator,
     ) -> tuple[Float[np.ndarray, " n"], Int[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
         """Rewards, next states, and which runs are over; all runs take one step."""
-        below = self.cumulated[states, actions]
-        u = rng.random((len(states), 1)) * below[:, -1:]  # the sum, but for rounding
-        after = (u >= below).sum(-1)
+        after = _drawn(self.cumulated[states, actions], rng)
         return self.R[states, actions, after], after, self.terminal[after]
+
+
+def _drawn(
+    below: Float[np.ndarray, "n k"], rng: np.random.Generator
+) -> Int[np.ndarray, " n"]:
+    """A column for each row, from the cumulated chances of its columns."""
+    u = rng.random((len(below), 1)) * below[:, -1:]  # the sum, but for rounding
+    return (u < below).argmax(-1)
 
 
 def choose(
     policy: Policy, states: Int[np.ndarray, " n"], rng: np.random.Generator
 ) -> Int[np.ndarray, " n"]:
     """An action for each state, drawn from its row of the policy."""
-    below = policy[states].cumsum(-1)
-    return (rng.random((len(states), 1)) * below[:, -1:] >= below).sum(-1)
+    return _drawn(policy[states].cumsum(-1), rng)
 
 
 def policy_values(mdp: MDP, policy: Policy, gamma: float) -> Float[np.ndarray, " S"]:

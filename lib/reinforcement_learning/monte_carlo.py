@@ -104,7 +104,8 @@ def every_visit_mc(
 def epsilon_greedy(q: Float[np.ndarray, "S A"], epsilon: float) -> Policy:
     """The greedy action, but with chance epsilon any action, the greedy one included.
 
-    Of equal actions the first is greedy; in `agents.epsilon_greedy` they share.
+    Of equal actions the first is greedy: with epsilon 0 this is `greedy`, one action a
+    state, as policy iteration has it. In `agents.epsilon_greedy` equals share.
 
     Raises:
         ValueError: epsilon is not between 0 and 1.

@@ -42,6 +42,7 @@ def whole(course_folder):
     """The small course with all that staff have: sources, `lib` and `course`."""
     shutil.copytree(CODE, course_folder / "course", ignore=lambda *_: ["__pycache__"])
     (course_folder / "requirements.lock").write_text("torch==2.13.0\n")
+    (course_folder / "LICENSE").write_text("Do as you like.\n")
     for name, text in {
         "solutions/part/first.py": SOURCE,
         "lib/__init__.py": "",
@@ -123,6 +124,7 @@ def test_course_is_what_the_learners_commands_reach(whole):
 def test_nothing_else_is_there(whole):
     rest = set(files("part")) - names("lib") - names("course")
     assert rest == {
+        "LICENSE",
         "README.md",
         "exercises/part/first.ipynb",
         "pyproject.toml",

@@ -65,6 +65,7 @@ def succeeded(process: subprocess.CompletedProcess) -> bool:
 def built(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("site") / "book"
     shutil.copytree(MINIBOOK, folder)
+    shutil.copy(root() / "lib" / "reach.py", folder / "lib")
     # The course's own configuration, without the bibliography that this book has not.
     settings = (root() / "_config.yml").read_text("utf-8")
     settings = re.sub("(?m)^.*bibtex.*\n", "", settings)

@@ -530,6 +530,18 @@ def test_nothing_but_notebooks_is_no_failure(course, inbox):
     assert "anna/readme.txt is not a notebook" in run.output
 
 
+def test_what_was_collected_can_be_read_by_who_may_enter_the_folder(course, inbox):
+    put(inbox, "anna/first.ipynb")
+    old = os.umask(0o022)
+    try:
+        collect(inbox, LATER)
+    finally:
+        os.umask(old)
+    [path] = (course / "grading/submitted").rglob("first.ipynb")
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert path.parent.stat().st_mode & 0o777 == 0o755
+
+
 def test_a_collection_that_is_cut_short_leaves_whole_files(course, inbox, tmp_path):
     for number in range(50):
         put(inbox, f"s{number}/first.ipynb")

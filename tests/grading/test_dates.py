@@ -11,6 +11,7 @@ from room import PART
 
 from course.grading import dates, grade, plugin, pool
 from course.grading.dates import Part, Policy
+from course.grading.report import Page
 from course.paths import CourseError, database
 
 HOUR = 60 * 60
@@ -270,7 +271,7 @@ def test_a_late_submission_can_be_unchanged(classroom, doors):
     submit(classroom, "bob", "2026-03-28 13:00:00 UTC")
     assert doors["course grade"]().recorded == 1
     report = doors["course grade"]()
-    assert (report.recorded, report.unchanged, report.settled) == (0, 1, 0)
+    assert (report.recorded, report.unchanged, report.settled) == (0, 1, [])
     assert penalties("bob") == pytest.approx({"first": 0.4, "second": 0.2})
 
 
@@ -302,7 +303,10 @@ def test_other_dates_change_penalties_and_nothing_is_judged_again(
     say(new)
     # Also of those who are not graded now: the gradebook is one.
     report = doors["course grade"]("ada")
-    assert report.settled == 2
+    assert report.settled == ["ada", "bob"]
+    page = Page.path_of(PART).read_text()
+    assert "Another late penalty (2)" in page
+    assert "<p>ada, bob</p>" in page
     assert penalties("ada") == pytest.approx({"first": 0.4, "second": 0.2})
     assert penalties("bob") == {"first": None, "second": None}
     table = "[parts.arithmetic.extensions]"
@@ -322,7 +326,7 @@ def test_a_manual_mark_changes_the_penalty_at_the_next_run(classroom, doors):
     submit(classroom, "bob", "2026-03-28 13:00:00 UTC")
     doors["course grade"]()
     classroom.manual("bob", "test_triple", 2)
-    assert doors["course grade"]().settled == 1
+    assert doors["course grade"]().settled == ["bob"]
     assert penalties("bob") == pytest.approx({"first": 0.5, "second": 0.2})
 
 

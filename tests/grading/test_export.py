@@ -12,8 +12,9 @@ from click.testing import CliRunner
 from nbgrader.api import Gradebook
 
 from course import paths
-from course.grading.export import CsvExport, cell, export_command, rows, table
+from course.grading.export import cell, export_command, rows, table
 from course.grading.ids import safe_id
+from course.grading.plugin import CsvExport
 from course.paths import CourseError
 
 EVIL = "=cmd|' /C calc'!A0"
@@ -72,6 +73,7 @@ def harmless(value):
 def test_hostile_names_come_back_as_text(gradebook, course):
     run = CliRunner().invoke(export_command, [])
     assert run.exit_code == 0, run.output
+    assert (course / "grades.csv").stat().st_mode & 0o777 == 0o600
     with open(course / "grades.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(NAMES)

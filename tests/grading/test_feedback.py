@@ -25,9 +25,9 @@ from course.grading.feedback import (
     FeedbackExporter,
     StripHidden,
     as_mathml,
-    feedback_command,
     visible_part,
 )
+from course.grading.returns import feedback_command
 from course.paths import CourseError
 
 V4 = nbformat.v4

@@ -104,10 +104,11 @@ def test_the_page_is_not_written_more_often_than_anyone_reads_it(page, monkeypat
 def test_nothing_on_the_page_is_a_learners_markup(page):
     page.report.look.append(f"{EVIL}: no notebook was handed in")
     page.report.failures.append(EVIL)
+    page.report.settled.append(EVIL)
     page.report.count("arithmetic/first", verdict("wrong", 0.0, EVIL))
     page.report.recorded = 1
     text = page.text("finished")
-    assert "alert(1)" in text
+    assert text.count("alert(1)") == 4
     assert not re.search(r"<script|\x1b|\u202e", text)
     assert "default-src 'none'" in text
 

@@ -15,7 +15,7 @@ from room import PART
 from course.grading import dates, grade, returns, roster
 from course.grading.collect import collect_command
 from course.grading.export import export_command
-from course.grading.feedback import feedback_command
+from course.grading.returns import feedback_command
 from course.paths import CourseError
 
 BOB = "Bob O'Brien"

@@ -66,6 +66,25 @@ def test_a_policy_is_drawn_from_its_row():
         assert (share[policy[s] == 0] == 0).all()
 
 
+class Always:
+    """A generator whose every draw is u."""
+
+    def __init__(self, u):
+        self.u = u
+
+    def random(self, shape):
+        return np.full(shape, self.u)
+
+
+@pytest.mark.parametrize(("u", "want"), [(0.0, 1), (0.7, 2), (np.nextafter(1, 0), 2)])
+def test_the_smallest_and_the_largest_draw_take_no_action_without_a_chance(
+    u, want, plain_errors
+):
+    policy = np.array([[0.0, 0.7, 0.3, 0.0], [0.0, 0.1 + 0.6, 0.1 + 0.2, 0.0]])
+    policy[1] /= policy[1].sum()
+    assert worlds.choose(policy, np.array([0, 1]), Always(u)).tolist() == [want] * 2
+
+
 def test_values_are_what_iterating_the_bellman_equation_gives():
     mdp = worlds.zhao_grid_world(r_forbidden=-3.0)
     policy = rng(1).dirichlet(np.ones(5), 25)
