@@ -17,21 +17,25 @@ import signal
 import sys
 import types
 
-# What notebooks and reference code import, and (the last two) what torch itself imports
-# with the first backward pass and the first dispatch mode: a fork has them already, and
-# each is a second that hundreds of forks would take. Nothing may run a parallel
+# What notebooks and reference code import, and (the last) what torch itself imports
+# with the first backward pass: a fork has them already. Nothing may run a parallel
 # operation here, or forks would hang.
 PRELOADED = (
-    *("numpy", "torch", "jaxtyping", "course.check", "sklearn.datasets"),
-    *("torch.fx.experimental.symbolic_shapes", "torch._dynamo"),
+    *("numpy", "torch", "jaxtyping", "course.check"),
+    "torch.fx.experimental.symbolic_shapes",
 )
+# What some notebooks need besides: their data, and the first dispatch mode. A second
+# each, which pays where there are many forks.
+FOR_MANY = ("sklearn.datasets", "torch._dynamo")
+MANY = 20
 
 
 def main():
     """Answer the request on standard input."""
     request = json.load(sys.stdin)
     sys.path.insert(0, request["root"])
-    for name in PRELOADED:
+    many = len(request["jobs"]) >= MANY
+    for name in PRELOADED + FOR_MANY * many:
         importlib.import_module(name)
     for job in request["jobs"]:
         print(json.dumps(_fork(job, request["limit"])), flush=True)
