@@ -96,18 +96,22 @@ def database() -> str:
 
 def lessons(part: str | None = None) -> list[str]:
     """The lessons that have an exercise source, as '<part>/<lesson>', sorted."""
-    pattern = f"{part or '*'}/*.py"
-    folder = root() / "solutions"
-    return [
-        path.relative_to(folder).with_suffix("").as_posix()
-        for path in sorted(folder.glob(pattern))
-    ]
+    return _named("solutions", f"{part or '*'}/*.py")
+
+
+def released() -> list[str]:
+    """The lessons that have a learner's notebook, as '<part>/<lesson>', sorted."""
+    return _named("exercises", "*/*.ipynb")
 
 
 def chapters() -> list[str]:
     """The chapters of the book, as '<part>/<lesson>', sorted."""
-    folder = root() / "book"
+    return _named("book", "*/*.md")
+
+
+def _named(folder: str, pattern: str) -> list[str]:
+    base = root() / folder
     return [
-        path.relative_to(folder).with_suffix("").as_posix()
-        for path in sorted(folder.glob("*/*.md"))
+        path.relative_to(base).with_suffix("").as_posix()
+        for path in sorted(base.glob(pattern))
     ]

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from course.exercises import canonical
-from course.exercises.start import release_path, released, work_path, writing
+from course.exercises.start import release_path, work_path, writing
+from course.paths import released
 
 BAR = 20
 # Of a verdict: there is no answer of the learner's own behind these.

@@ -14,10 +14,11 @@ from tqdm import tqdm
 from course.exercises import canonical, progress
 from course.exercises.canonical import Note, Task
 from course.exercises.plain import Plain
-from course.exercises.start import known, release_path, released, shown, work_path
+from course.exercises.start import known, release_path, shown, work_path
 from course.grading import court, sandbox
 from course.grading.courtroom import Courtroom, Lost
-from course.paths import CourseError, root
+from course.grading.words import escaped
+from course.paths import CourseError, released, root
 
 LIMIT = 60  # seconds a cell
 WIDTH = 80
@@ -250,8 +251,7 @@ def _print_row(row: Row) -> None:
 
 def _print_text(text: str, indent: str) -> None:
     # Control characters are shown, not obeyed.
-    safe = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
-    for line in safe.split("\n"):
+    for line in escaped(text, len(text)).split("\n"):
         lead = line[: len(line) - len(line.lstrip())]
         click.echo(
             textwrap.fill(

@@ -7,16 +7,7 @@ from pathlib import Path
 
 import click
 
-from course.paths import CourseError, root
-
-
-def released() -> list[str]:
-    """The lessons that have a learner's notebook, as '<part>/<lesson>', sorted."""
-    folder = root() / "exercises"
-    return [
-        path.relative_to(folder).with_suffix("").as_posix()
-        for path in sorted(folder.glob("*/*.ipynb"))
-    ]
+from course.paths import CourseError, released, root
 
 
 def release_path(lesson: str) -> Path:

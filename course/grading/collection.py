@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from course.exercises import canonical
-from course.exercises.start import released
 from course.grading import dates, verdicts
 from course.grading.archives import Folders, Owner
 from course.grading.found import Found, Missed
 from course.grading.intake import Refusal
-from course.paths import CourseError, root
+from course.paths import CourseError, released, root
 
 MOST_BYTES = 256 * 2**20  # of a learner's notebooks
 # Why a notebook belongs to nobody yet, so that somebody may be taken for absent.

@@ -11,9 +11,7 @@ import glob
 import html
 import logging
 import re
-from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 from nbconvert.exporters import Exporter
 from nbgrader.converters import GenerateFeedback
@@ -24,7 +22,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from course.exercises.regions import HIDDEN
-from course.grading import writer
+from course.grading import pages, writer
 from course.grading.hygiene import clean, clean_markdown
 from course.grading.shown import plain, visible
 
@@ -153,10 +151,7 @@ def page(nb, grades: dict) -> str:
 
 @functools.cache
 def _template():
-    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined
-    )
+    environment = pages.environment()
     style = HtmlFormatter(style="default").get_style_defs(".code")
     environment.globals["code_style"] = Markup(style)
     environment.filters["code"] = _code

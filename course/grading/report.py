@@ -14,9 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
-import jinja2
 
-from course.grading import verdicts
+from course.grading import pages, verdicts
 from course.grading.shown import visible
 from course.paths import root
 
@@ -194,10 +193,7 @@ class Page:
 
 @functools.cache
 def _template():
-    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined
-    )
+    environment = pages.environment()
     environment.filters["visible"] = lambda text: visible(str(text))
     environment.filters["points"] = lambda number: f"{number:.2f}".rstrip("0").rstrip(
         "."
