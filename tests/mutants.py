@@ -288,6 +288,9 @@ class Mutant:
         lines = [line for line in difflib.ndiff(before, after) if line[0] in "+-"]
         old = " ".join(line[2:].strip() for line in lines if line[0] == "-")
         new = " ".join(line[2:].strip() for line in lines if line[0] == "+")
+        if old.startswith("def "):  # a default, in a line full of shapes
+            pairs = zip(old.split(", "), new.split(", "))
+            old, new = next((left, right) for left, right in pairs if left != right)
         self.change = f"{old} → {new}"
 
     def swap(self) -> None:
@@ -306,11 +309,16 @@ def chosen(module: Module) -> Iterator[Mutant]:
     """Of each function as many of each kind as go into the number, always the same."""
     for function, node in module.functions.items():
         kinds = defaultdict(list)
-        for place in places(node, ast.unparse(node.returns) if node.returns else ""):
+        gives = ast.unparse(node.returns) if node.returns else ""
+        for place in places(node, gives):
             kinds[place[0]].append(place)
-        if any("no_grad" in ast.unparse(each) for each in node.decorator_list):
-            within = ast.With([ast.withitem(literal("torch.enable_grad()"))], node.body)
-            kinds["gradient"].append(("gradient", node, "body", None, [within]))
+        decorators = [ast.unparse(each) for each in node.decorator_list]
+        if "torch.no_grad()" in decorators and "Tensor" in gives:
+            start = 1 if ast.get_docstring(node) else 0
+            items = [ast.withitem(literal("torch.enable_grad()"))]
+            within = ast.copy_location(ast.With(items, node.body[start:]), node)
+            body = [*node.body[:start], within]
+            kinds["gradient"].append(("gradient", node, "body", None, body))
         draw = random.Random(f"{module.name}.{function}")
         for those in kinds.values():
             draw.shuffle(those)
@@ -457,9 +465,8 @@ class Mutation:
     def reached(self) -> dict[str, list]:
         """For each function the tests that reach it, fast files and tests first."""
         tests = defaultdict(list)
-        for part, status in tqdm(
-            forked(self.parts, self.note, self.jobs), "tests", len(self.parts)
-        ):
+        ends = forked(self.parts, self.note, self.jobs)
+        for part, status in tqdm(ends, "tests", len(self.parts), disable=None):
             of_test, failed = pickle.loads((self.folder / part).read_bytes())
             if status or failed:
                 raise SystemExit("\n".join(["Without a mutant tests fail:", *failed]))
@@ -494,7 +501,7 @@ class Mutation:
         reached = [mutant for mutant in mutants if mutant.name in self.tests]
         clock = 0
         ends = forked(reached, self.test, self.jobs)
-        for mutant, status in tqdm(ends, "mutants", len(reached)):
+        for mutant, status in tqdm(ends, "mutants", len(reached), disable=None):
             code = os.waitstatus_to_exitcode(status)
             clock += code < 0
             if code == BROKEN:
