@@ -213,6 +213,8 @@ def places(node: ast.AST, gives: str, in_check: bool = False) -> Iterator[tuple]
         for index, child in children:
             if not isinstance(child, ast.AST) or isinstance(child, UNTOUCHED):
                 continue
+            if isinstance(child, ast.Call) and "manual_seed" in ast.unparse(child.func):
+                continue  # another seed is as good
             checks = in_check or (field == "test" and is_check(node))
             for kind, wrong in variants(child, gives):
                 if not checks:
@@ -440,6 +442,7 @@ class Mutation:
                 )
             elif type(each) is functools._lru_cache_wrapper:
                 self.caches += [each] if each.__module__.startswith("lib.") else []
+        gc.freeze()  # or every fork copies what its first collection looks at
         with tempfile.TemporaryDirectory() as folder:
             self.folder = Path(folder)
             self.tests = self.reached()
@@ -491,13 +494,20 @@ class Mutation:
         resource.setrlimit(resource.RLIMIT_DATA, (8 * 2**30, 8 * 2**30))
         run_tests(items)
 
+    def tell(self, mutant: Mutant) -> None:
+        if (mutant.name, mutant.change) not in self.excuses:
+            tqdm.write(f"{mutant.name} ({mutant.kind})\n    {mutant.change}")
+            sys.stdout.flush()
+
     def judge(self) -> None:
         mutants = [mutant for module in self.modules for mutant in chosen(module)]
-        equivalent = {
+        self.excuses = {
             (each["function"], each["change"]): each["why"]
             for each in tomllib.loads(EQUIVALENT.read_text(encoding="utf-8"))["mutant"]
         }
         survivors = [mutant for mutant in mutants if mutant.name not in self.tests]
+        for mutant in survivors:
+            self.tell(mutant)
         reached = [mutant for mutant in mutants if mutant.name in self.tests]
         clock = 0
         ends = forked(reached, self.test, self.jobs)
@@ -508,10 +518,8 @@ class Mutation:
                 raise SystemExit(f"{mutant.name} cannot be made: {mutant.change}")
             if code == SURVIVED:
                 survivors.append(mutant)
-        excused = [each for each in survivors if (each.name, each.change) in equivalent]
-        for mutant in survivors:
-            if mutant not in excused:
-                print(f"{mutant.name} ({mutant.kind})\n    {mutant.change}")
+                self.tell(mutant)
+        excused = [m for m in survivors if (m.name, m.change) in self.excuses]
         print(f"{clock} of {len(mutants)} mutants were stopped by clock or memory")
         for part in self.parts:
             own = [mutant for mutant in mutants if mutant.module.part == part]

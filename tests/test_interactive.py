@@ -134,6 +134,50 @@ def test_without_the_script_a_picture_and_a_sentence_stand_there():
     assert "hidden" not in page
 
 
+@pytest.fixture
+def picture(monkeypatch):
+    """The axes of the picture that `explore` makes."""
+    pictures = []
+
+    def keep(figure):
+        pictures.append(figure.axes[0])
+        return b"<svg/>"
+
+    monkeypatch.setattr(interactive, "svg", keep)
+    return pictures
+
+
+def test_the_picture_shows_the_points_of_every_series(picture):
+    cloud = {"some": [[0, 5], [1, 2], [3, 3]], "more": [[0, 1], [2, 7]]}
+    made(lambda noise: cloud, {"noise": [1]}, x=None)
+    [axis] = picture
+    for line, (name, points), mark in zip(
+        axis.lines, cloud.items(), interactive.MARKERS, strict=False
+    ):
+        np.testing.assert_allclose(line.get_xydata(), points)
+        assert (line.get_label(), line.get_marker()) == (name, mark)
+        assert line.get_linestyle() == "None"
+    assert [text.get_text() for text in axis.get_legend().texts] == list(cloud)
+
+
+def test_the_picture_shows_a_line_for_every_series(picture):
+    made(start={"slope": 2_000, "kind": "above"})
+    [axis] = picture
+    for line, (name, y) in zip(axis.lines, lines(2_000, "above").items(), strict=True):
+        np.testing.assert_allclose(line.get_xydata(), np.stack([X, y], 1))
+        assert (line.get_label(), line.get_marker()) == (name, "None")
+    assert [text.get_text() for text in axis.get_legend().texts] == ["steep", "flat"]
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("x", "y")
+
+
+def test_numbers_of_choices_are_written_as_a_reader_would():
+    choices = {"n": [65_536_000, 2.5, 1e-07], "of": ["x", 2]}
+    found = data(made(lambda n, of: lines(1, "on"), choices))["choices"]
+    assert found[0]["values"] == ["65,536,000", "2.5", "1e-07"]
+    assert found[1]["values"] == ["x", "2"]
+    assert not found[1]["buttons"], "buttons are for texts only"
+
+
 def test_a_program_that_shows_no_pages_shows_the_text_alternative():
     assert repr(made()) == "Two lines."
     assert made()._repr_html_() == made().html

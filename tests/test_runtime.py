@@ -23,6 +23,25 @@ def test_a_missing_device_gives_the_cpu_and_a_sentence(on, monkeypatch, capsys):
     assert "runs on the CPU" in capsys.readouterr().out
 
 
+def test_a_device_of_another_kind_gives_the_cpu_and_a_sentence(on, capsys):
+    on("meta")
+    assert runtime.device() == torch.device("cpu")
+    assert "No meta device here" in capsys.readouterr().out
+
+
+def test_the_cpu_that_was_asked_for_needs_no_sentence(on, capsys):
+    on("cpu")
+    assert runtime.device() == torch.device("cpu")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 thread,"), (2, "2 threads,")])
+def test_one_thread_is_not_threads(on, monkeypatch, count, said):
+    on("cpu")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: count)
+    assert said in runtime.describe()
+
+
 def test_a_gpu_is_used_where_there_is_one(monkeypatch):
     monkeypatch.delenv("COURSE_DEVICE", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -62,7 +81,7 @@ def test_recorded_numbers_are_read_whole_or_refused(tmp_path, monkeypatch):
 
 
 def test_only_a_run_on_a_gpu_made_for_it_is_recorded(tmp_path, monkeypatch, on):
-    monkeypatch.setattr(runtime, "MEASURED", tmp_path)
+    monkeypatch.setattr(runtime, "MEASURED", tmp_path / "book" / "_measured")
     on("cpu")
     monkeypatch.setenv("COURSE_RECORD", "1")
     runtime.record("part/lesson", {"loss": 1.5})
@@ -119,12 +138,14 @@ def test_a_model_is_trained_once_for_all_who_ask(course, monkeypatch):
         assert not value.requires_grad
 
 
-@pytest.mark.parametrize("change", ["code", "argument", "lock"])
+@pytest.mark.parametrize("change", ["code", "argument", "lock", "name of a file"])
 def test_a_model_is_trained_anew_when_what_made_it_changed(course, monkeypatch, change):
     make, calls = counted(monkeypatch)
     runtime.trained("part/model", make, 3)
     if change == "code":
         (course / "lib" / "noun.py").write_text("LEARNING_RATE = 0.2\n")
+    elif change == "name of a file":
+        (course / "lib" / "noun.py").rename(course / "lib" / "verb.py")
     elif change == "lock":
         (course / "requirements.lock").write_text("torch==0\n")
     again = runtime.trained("part/model", make, 4 if change == "argument" else 3)
@@ -163,10 +184,16 @@ def test_training_that_fails_keeps_nothing(course, monkeypatch):
     assert len(calls) == 1
 
 
+def seconds():
+    return {}
+
+
 def test_code_outside_lib_is_refused(course):
     """A notebook's own function is not in the key: its change would go unseen."""
     with pytest.raises(ValueError, match=r"make must be a function.*of lib"):
         runtime.trained("part/model", lambda: {})
+    with pytest.raises(ValueError, match=r"make must be a function.*of lib"):
+        runtime.trained("part/model", seconds)
 
 
 @pytest.mark.parametrize("value", [torch.zeros(2), [1], (1, object())])
