@@ -1,12 +1,14 @@
 """Does a test notice when a function of `lib` is broken?
 
-    python -m tests.mutants [PART ...] [--jobs 2] [--save]
+    python -m tests.mutants [PART ...] [--jobs 2] [--again] [--save]
 
-Breaks every function and method of `lib` in up to six simple ways, a sign, an axis, a
+Breaks every function and method of `lib` in up to four simple ways, a sign, an axis, a
 factor, an index off by one, and runs the tests of its part that reach it: `lib/part` by
 `tests/part`, the modules that lie in `lib` itself ("shared") by `tests/test_*.py`.
 Survivors are printed. Those that `mutants.toml` lists change nothing that can be seen,
-and it says why. `--save` writes `book/_data/mutation.csv`, the rows of the given parts.
+and it says why: they are not tried. After a test was added `--again` tries the mutants
+of those functions alone of which one survived; `--save` writes the rows of the given
+parts into `book/_data/mutation.csv`.
 
 Of kept tools, cosmic-ray writes each mutant to disk and starts the tests anew: five
 seconds for torch, some 4,000 times. mutmut forks, but collects the tests for each
@@ -31,6 +33,7 @@ import functools
 import gc
 import importlib
 import itertools
+import json
 import os
 import pickle
 import random
@@ -52,6 +55,7 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 LIB, TESTS = ROOT / "lib", ROOT / "tests"
 TABLE = ROOT / "book/_data/mutation.csv"
+SURVIVORS = ROOT / "_build/mutants.json"
 EQUIVALENT = TESTS / "mutants.toml"
 COLUMNS = ["part", "functions", "mutants", "noticed", "equivalent"]
 SHARED = "shared"
@@ -59,7 +63,7 @@ SHARED = "shared"
 OTHERS = {"test_browser.py", "test_proof.py", "test_public.py"}
 # Triton reads the source of its kernel, in a process of its own.
 LEFT_OUT = {"lib.attention_efficiency.triton_attention.kernel"}
-A_FUNCTION = 6
+A_FUNCTION = 4
 SURVIVED, NOTICED, BROKEN = 0, 1, 2  # what the process of a mutant ends with
 
 SWAPS = {
@@ -347,9 +351,9 @@ class Notes:
     @contextlib.contextmanager
     def note(self, notes: dict, key: object) -> Iterator[None]:
         outer, self.reached = self.reached, set()
-        start = time.perf_counter()
+        start = time.process_time()
         yield
-        notes[key] = time.perf_counter() - start, self.reached
+        notes[key] = time.process_time() - start, self.reached
         self.reached = outer | self.reached
 
     @pytest.hookimpl(wrapper=True)
@@ -383,11 +387,16 @@ class Stop:
             os._exit(NOTICED)
 
 
-def run_tests(items: list) -> None:
+def run_tests(items: list, limits: Iterable[float] = ()) -> None:
+    """What goes beyond a limit of processor time, or hangs, ends the process."""
     quiet = os.open(os.devnull, os.O_RDWR)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
-    for item, following in itertools.pairwise([*items, None]):
+    pairs = itertools.pairwise([*items, None])
+    for (item, following), limit in itertools.zip_longest(pairs, limits):
+        if limit:
+            signal.setitimer(signal.ITIMER_PROF, limit)
+            signal.alarm(300 + 20 * int(limit))
         item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
 
 
@@ -414,15 +423,11 @@ def forked(tasks: Iterable, work: Callable, jobs: int) -> Iterator[tuple[object,
 class Mutation:
     """A plugin of pytest: once the tests are collected, it runs them on mutants."""
 
-    def __init__(self, wanted: list[str], jobs: int):
-        self.jobs, self.rows = jobs, []
-        modules = map(Module, sorted((ROOT / "lib").rglob("*.py")))
-        self.modules = [
-            module
-            for module in modules
-            if module.functions and {module.part, module.name[4:]} & set(wanted)
-        ]
-        self.parts = sorted({module.part for module in self.modules})
+    def __init__(self, parts: list[str], jobs: int, again: set[str] | None):
+        self.parts, self.jobs, self.again = parts, jobs, again
+        modules = map(Module, sorted(LIB.rglob("*.py")))
+        self.modules = [module for module in modules if module.part in parts]
+        self.rows, self.survived = {}, {}
 
     def pytest_runtestloop(self, session):
         session.config._tmp_path_factory.getbasetemp()  # made anew if a fork asked
@@ -437,9 +442,8 @@ class Mutation:
         self.raw, self.caches = defaultdict(list), []
         for each in gc.get_objects():
             if type(each) is types.FunctionType:
-                self.raw[each.__code__.co_filename, each.__code__.co_qualname].append(
-                    each
-                )
+                code = each.__code__
+                self.raw[code.co_filename, code.co_qualname].append(each)
             elif type(each) is functools._lru_cache_wrapper:
                 self.caches += [each] if each.__module__.startswith("lib.") else []
         gc.freeze()  # or every fork copies what its first collection looks at
@@ -490,71 +494,75 @@ class Mutation:
         mutant.module.swap(self.raw, [mutant.function])
         seconds, items = zip(*self.tests[mutant.name])
         items[0].config.pluginmanager.register(Stop())
-        signal.alarm(int(20 + 5 * sum(seconds)))  # an endless loop ends the process
         resource.setrlimit(resource.RLIMIT_DATA, (8 * 2**30, 8 * 2**30))
-        run_tests(items)
-
-    def tell(self, mutant: Mutant) -> None:
-        if (mutant.name, mutant.change) not in self.excuses:
-            tqdm.write(f"{mutant.name} ({mutant.kind})\n    {mutant.change}")
-            sys.stdout.flush()
+        run_tests(items, [5 + 5 * each for each in seconds])
 
     def judge(self) -> None:
+        """All mutants but those known to be equivalent; tells of the survivors."""
         mutants = [mutant for module in self.modules for mutant in chosen(module)]
-        self.excuses = {
-            (each["function"], each["change"]): each["why"]
-            for each in tomllib.loads(EQUIVALENT.read_text(encoding="utf-8"))["mutant"]
-        }
-        survivors = [mutant for mutant in mutants if mutant.name not in self.tests]
-        for mutant in survivors:
-            self.tell(mutant)
-        reached = [mutant for mutant in mutants if mutant.name in self.tests]
-        clock = 0
-        ends = forked(reached, self.test, self.jobs)
-        for mutant, status in tqdm(ends, "mutants", len(reached), disable=None):
+        known = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8"))["mutant"]
+        known = {(each["function"], each["change"]) for each in known}
+        equal = [mutant for mutant in mutants if (mutant.name, mutant.change) in known]
+        tried = [mutant for mutant in mutants if mutant not in equal]
+        if self.again is not None:
+            tried = [mutant for mutant in tried if mutant.name in self.again]
+        reached = [mutant for mutant in tried if mutant.name in self.tests]
+        survivors, stopped = [], 0
+        ends = [(mutant, 0) for mutant in tried if mutant.name not in self.tests]
+        ends = itertools.chain(ends, forked(reached, self.test, self.jobs))
+        for mutant, status in tqdm(ends, "mutants", len(tried), disable=None):
             code = os.waitstatus_to_exitcode(status)
-            clock += code < 0
             if code == BROKEN:
                 raise SystemExit(f"{mutant.name} cannot be made: {mutant.change}")
+            stopped += code < 0
             if code == SURVIVED:
                 survivors.append(mutant)
-                self.tell(mutant)
-        excused = [m for m in survivors if (m.name, m.change) in self.excuses]
-        print(f"{clock} of {len(mutants)} mutants were stopped by clock or memory")
+                print(f"{mutant.name} ({mutant.kind})\n    {mutant.change}", flush=True)
+        print(f"{stopped} of {len(tried)} were stopped by clock or memory")
         for part in self.parts:
-            own = [mutant for mutant in mutants if mutant.module.part == part]
-            left = [mutant for mutant in survivors if mutant.module.part == part]
-            row = part, len({each.name for each in own}), len(own)
-            equal = sum(mutant in excused for mutant in left)
-            self.rows.append([*row, len(own) - len(left), equal])
-            print(*self.rows[-1])
+            own, left, same = (
+                [mutant for mutant in group if mutant.module.part == part]
+                for group in (mutants, survivors, equal)
+            )
+            noticed = len(own) - len(left) - len(same)
+            broken = {mutant.name for mutant in own}
+            self.rows[part] = [part, len(broken), len(own), noticed, len(same)]
+            print(*self.rows[part])
+            self.survived[part] = sorted({mutant.name for mutant in left})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    known = [SHARED, *(path.parent.name for path in sorted(LIB.glob("*/__init__.py")))]
-    parser.add_argument("part", nargs="*", default=known, help="or part.module")
+    parts = [SHARED, *(path.parent.name for path in sorted(LIB.glob("*/__init__.py")))]
+    parser.add_argument("part", nargs="*", default=parts, help=", ".join(parts))
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--save", action="store_true", help=f"write {TABLE.name}")
     parser.add_argument(
-        "--save", action="store_true", help="write the rows of the table"
+        "--again",
+        action="store_true",
+        help="only functions of which a mutant survived the last run",
     )
     options = parser.parse_args()
-    mutation = Mutation(options.part, options.jobs)
+    survived = json.loads(SURVIVORS.read_text()) if SURVIVORS.is_file() else {}
+    again = {name for names in survived.values() for name in names}
+    mutation = Mutation(options.part, options.jobs, again if options.again else None)
     files = [path for path in TESTS.glob("test_*.py") if path.name not in OTHERS]
     files = files if SHARED in mutation.parts else []
     files += [TESTS / part for part in mutation.parts if part != SHARED]
     with tempfile.TemporaryDirectory() as folder:
         quiet = ["-qq", "-s", "-p", "no:cacheprovider", f"--basetemp={folder}/tests"]
         code = pytest.main([*quiet, *map(str, files)], [mutation])
-    if code or not options.save:
+    if code:
         sys.exit(code)
-    with TABLE.open(encoding="utf-8", newline="") as stream:
-        rows = {row["part"]: list(row.values()) for row in csv.DictReader(stream)}
-    rows |= {row[0]: row for row in mutation.rows}
-    with TABLE.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream, lineterminator="\n").writerows(
-            [COLUMNS, *sorted(rows.values())]
-        )
+    SURVIVORS.parent.mkdir(exist_ok=True)
+    SURVIVORS.write_text(json.dumps(survived | mutation.survived, indent=1))
+    if options.save:
+        with TABLE.open(encoding="utf-8", newline="") as stream:
+            rows = {row[0]: row for row in csv.reader(stream)}
+        _, *rows = (rows | mutation.rows).values()
+        with TABLE.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerows([COLUMNS, *sorted(rows)])
 
 
 if __name__ == "__main__":
