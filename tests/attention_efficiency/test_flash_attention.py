@@ -482,6 +482,16 @@ def test_without_triton_the_module_says_what_is_missing(monkeypatch):
         triton_attention.triton_attention(q, k, v)
 
 
+def test_a_program_is_as_wide_as_the_next_power_of_two_from_16_on():
+    widths = [triton_attention._width(d) for d in (1, 15, 16, 17, 32, 33, 100, 128)]
+    assert widths == [16, 16, 16, 32, 32, 64, 128, 128]
+
+
+def test_without_a_word_every_query_sees_every_key():
+    q, k, v = qkv(5, 9, 4, 3, 2)
+    same(FlashAttention.apply(q, k, v), oracle(q, k, v))
+
+
 # What is refused
 
 
