@@ -404,6 +404,58 @@ def test_seconds_are_the_median_of_calls_without_the_first():
     assert len(calls) == 5
 
 
+def test_a_meter_changes_no_operation():
+    with meters.Allocations():
+        x = torch.full((2, 3), 2, dtype=torch.float64).sum(dim=1, keepdim=True)
+    same(x, torch.tensor([[6.0], [6.0]]).double())
+
+
+class GPU:
+    """What the meters ask of a GPU's allocator: 700 bytes were there before."""
+
+    def __init__(self, monkeypatch):
+        self.now, self.most, self.events = 700, 5_000, []
+        for name in ("synchronize", "reset_peak_memory_stats"):
+            monkeypatch.setattr(torch.cuda, name, getattr(self, name))
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: self.now)
+        monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: self.most)
+
+    def synchronize(self):
+        self.events.append("wait")
+
+    def reset_peak_memory_stats(self):
+        self.most = self.now
+
+    def call(self):
+        self.events.append("call")
+        self.most = max(self.most, self.now + 300)
+
+
+def test_a_gpu_has_finished_before_the_clock_is_read(monkeypatch):
+    gpu = GPU(monkeypatch)
+    meters.seconds(gpu.call, repeat=2)
+    assert gpu.events == ["wait", "call", "wait"] * 3
+
+
+def test_the_peak_of_a_gpu_is_what_came_on_top(monkeypatch):
+    gpu = GPU(monkeypatch)
+    assert meters._peak(gpu.call, torch.device("cuda")) == 300
+    assert gpu.events == ["call", "wait"]
+
+
+def test_every_form_races_on_one_example_of_all_heads():
+    shapes = set()
+
+    def form(q, k, v):
+        shapes.update({tuple(x.shape) for x in (q, k, v)})
+        return q + k + v
+
+    small = meters.CPU._replace(lengths=(6,), heads=3, d=5, repeat=1)
+    meters.race({"sum": form}, small, torch.device("cpu"))
+    assert shapes == {(1, 3, 6, 5)}
+
+
 @pytest.mark.parametrize("size", [meters.CPU, meters.GPU], ids=["CPU", "GPU"])
 def test_one_step_of_each_size(size):
     """The race of the chapter, each form once, at the GPU's dtype and heads."""
