@@ -358,6 +358,7 @@ def test_blocks_are_the_papers():
     assert traffic.block_sizes("flash1", 64, 25_600) == (64, 100)
     assert traffic.block_sizes("flash1", 64, 10_001) == (40, 40)
     assert traffic.block_sizes("flash2", 64, 25_600) == (100, 100)
+    assert traffic.block_sizes("flash2", 64, 64) == (1, 1)
 
 
 def test_linear_attention_touches_each_number_once():

@@ -376,6 +376,14 @@ def test_logarithms_of_scales_begin_as_they_are_and_end_at_two(bias, scale):
     )
 
 
+def test_a_flow_turns_to_the_other_half_at_every_layer():
+    flips = [layer.flip for layer in Flow(3, 4, 5, generator()).layers]
+    assert flips == [False, True, False, True, False]
+    drawn = Flow(2, 4, 1, generator()).sample(3, generator())
+    assert drawn.shape == (3, 2)
+    assert not drawn.requires_grad
+
+
 def test_a_coupling_needs_two_channels():
     with pytest.raises(ValueError, match="d must be at least 2, got 1"):
         Coupling(1, 4, flip=False, generator=generator())
