@@ -81,7 +81,7 @@ def test_places_to_read_at_are_not_cut_short():
 
 
 def test_values_on_a_linear_axis_are_as_exact_as_a_reader_can_use():
-    values = [-1e3, 567.84, 0.123456, -1.2e-9]
+    values = [-1e3, 567.84, 0.123456, -4e-4]
     found = data(made(lambda slope: {"a": values}, {"slope": [1]}))
     assert found["rows"] == [[-1000, 568, 0.123, 0]]
     values = [1000.0123, 1000.0456, 1000.0789, 1000.1]
@@ -232,6 +232,13 @@ def test_what_cannot_be_shown_is_refused(settings, message, plain_errors):
     message = message.replace("$", r"\$")
     with pytest.raises(ValueError, match=message):
         made(**settings)
+
+
+def test_values_may_fill_the_bytes_that_a_page_has_for_them(plain_errors):
+    full = "é" * ((interactive.LIMIT - 2) // 2)
+    assert interactive.inline(full, "a", "b") == f'"{full}"'
+    with pytest.raises(ValueError, match=r"a must fit into .* bytes, got .* for b"):
+        interactive.inline(full + "e", "a", "b")
 
 
 def test_a_page_does_not_grow_without_bound():

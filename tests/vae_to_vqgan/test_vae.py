@@ -331,9 +331,10 @@ def test_models_trained_together_are_those_trained_alone():
     together = [mlp_vae(8, 6, 2, seeded(seed)) for seed in (0, 1)]
     alone = [mlp_vae(8, 6, 2, seeded(seed)) for seed in (0, 1)]
     settings = {"steps": 3, "batch": 16, "learning_rate": 1e-2}
-    fit_together(together, [1.0, 1.0], x, **settings, generator=seeded(2))
-    for model in alone:
-        fit_vae(model, x, **settings, generator=seeded(2))
+    losses = fit_together(together, [1.0, 1.0], x, **settings, generator=seeded(2))
+    each = [fit_vae(model, x, **settings, generator=seeded(2)) for model in alone]
+    torch.testing.assert_close(losses, torch.stack(each).mean(0))
+    assert 0.5 < losses[0] < 2, "a new model guesses, which costs some log 2 a pixel"
     for one, other in zip(together, alone):
         for a, b in zip(one.parameters(), other.parameters()):
             torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-2)
