@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, Polygon
+from matplotlib.patches import Circle, Polygon, Rectangle
 from matplotlib.transforms import Bbox
 
 from lib import figures, grids
@@ -128,19 +128,21 @@ def test_to_stay_is_a_circle_that_no_arrow_crosses():
         (3, 1 + grids.ARROWS),
     ]
     assert circles[0].radius > circles[1].radius
+    assert not circles[0].get_fill()
     points, radius = grids.marks(policy[7])
     assert len(points) == 3
     for corners in points:
         assert np.linalg.norm(corners, axis=1).min() > radius
 
 
-@pytest.mark.parametrize("size", [(9, 7), (5, 4), (2.5, 2)])
+@pytest.mark.parametrize("size", [(9, 7), (5, 4), (2.5, 2), (1.5, 6)])
 @pytest.mark.parametrize("digits", [0, 2])
 def test_numbers_keep_to_their_cells_and_off_the_arrows(size, digits):
     policy = np.concatenate([np.eye(4)] * 3)
     axis = drawn(VALUES * 10, policy=policy, size=size, digits=digits)
     axis.figure.draw_without_rendering()
     shown = [text for text in axis.texts if text.get_text()]
+    assert all(0 < text.get_size() <= 10 for text in shown)
     boxes = [text.get_window_extent() for text in shown]
     for patch in axis.patches:
         if isinstance(patch, Polygon):
@@ -154,6 +156,20 @@ def test_numbers_keep_to_their_cells_and_off_the_arrows(size, digits):
         assert box.x1 <= cell.x1
         assert cell.y0 <= box.y0
         assert box.y1 <= cell.y1
+
+
+def test_an_arrow_is_as_wide_above_as_below_and_its_head_is_at_its_end():
+    for row in np.random.default_rng(0).dirichlet(np.ones(4), size=20):
+        row = np.array([0, row[0], 0, 1 - row[0]])
+        right = grids.marks(row)[0][0]
+        np.testing.assert_allclose(right[::-1] * (1, -1), right, atol=1e-12)
+        begin, neck, wide, tip = right[:4, 0]
+        assert begin <= neck == wide < tip
+        assert tip - neck < 0.12
+
+
+def test_a_grid_may_be_one_row():
+    assert len(texts(drawn(VALUES[:4], (1, 4)))) == 4
 
 
 def test_arrows_stay_in_their_cells():
@@ -170,6 +186,13 @@ def test_forbidden_cells_are_hatched_and_targets_framed_twice():
     axis = drawn(forbidden=[(0, 1), np.int64(6)], target=[(2, 3)])
     hatched = [patch.get_xy() for patch in axis.patches if patch.get_hatch()]
     assert hatched == [(0.5, -0.5), (1.5, 0.5)]
+    corners = [patch.get_bbox() for patch in axis.patches if not patch.get_hatch()]
+    for box in corners:
+        x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+        assert (x, y) == pytest.approx((round(x), round(y))), "in the middle of a cell"
+        assert box.width <= 1 + 1e-9
+    assert all(isinstance(patch, Rectangle) for patch in axis.patches)
+    assert not any(spine.get_visible() for spine in axis.spines.values())
     plain = len(drawn().patches)
     assert len(axis.patches) == plain + 2 + 1
 

@@ -66,6 +66,24 @@ def test_glyphs_are_turned_scaled_and_moved():
     assert weight.std() / weight.mean() > 0.1
 
 
+def test_glyphs_turn_both_ways_by_up_to_fifteen_degrees():
+    """The angle of a dash, from the second moments of its ink."""
+    pictures, _ = images.glyphs(300, 40, seeded(), "-")
+    ink = pictures[:, 0] / pictures[:, 0].sum((1, 2), keepdim=True)
+    y, x = torch.meshgrid(torch.arange(40.0), torch.arange(40.0), indexing="ij")
+    x = x - (ink * x).sum((1, 2), keepdim=True)
+    y = y - (ink * y).sum((1, 2), keepdim=True)
+    xx, yy, xy = ((ink * product).sum((1, 2)) for product in (x * x, y * y, x * y))
+    degrees = torch.rad2deg(torch.atan2(2 * xy, xx - yy) / 2)
+    assert degrees.min() == pytest.approx(-15, abs=1)
+    assert degrees.max() == pytest.approx(15, abs=1)
+
+
+def test_the_middle_of_a_stroke_is_white():
+    pictures, _ = images.glyphs(50, 28, seeded(), "8")
+    assert pictures.max().item() == pytest.approx(1, abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("n", "size", "characters", "message"),
     [

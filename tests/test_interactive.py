@@ -81,7 +81,7 @@ def test_places_to_read_at_are_not_cut_short():
 
 
 def test_values_on_a_linear_axis_are_as_exact_as_a_reader_can_use():
-    values = [-1e3, 567.84, 0.123456, -1.2e-9]
+    values = [-1e3, 567.84, 0.123456, -4e-4]
     found = data(made(lambda slope: {"a": values}, {"slope": [1]}))
     assert found["rows"] == [[-1000, 568, 0.123, 0]]
     values = [1000.0123, 1000.0456, 1000.0789, 1000.1]
@@ -132,6 +132,50 @@ def test_without_the_script_a_picture_and_a_sentence_stand_there():
     assert b"<svg" in base64.b64decode(image[2])
     assert page.index("</figcaption>") < page.index("<script")
     assert "hidden" not in page
+
+
+@pytest.fixture
+def picture(monkeypatch):
+    """The axes of the picture that `explore` makes."""
+    pictures = []
+
+    def keep(figure):
+        pictures.append(figure.axes[0])
+        return b"<svg/>"
+
+    monkeypatch.setattr(interactive, "svg", keep)
+    return pictures
+
+
+def test_the_picture_shows_the_points_of_every_series(picture):
+    cloud = {"some": [[0, 5], [1, 2], [3, 3]], "more": [[0, 1], [2, 7]]}
+    made(lambda noise: cloud, {"noise": [1]}, x=None)
+    [axis] = picture
+    for line, (name, points), mark in zip(
+        axis.lines, cloud.items(), interactive.MARKERS, strict=False
+    ):
+        np.testing.assert_allclose(line.get_xydata(), points)
+        assert (line.get_label(), line.get_marker()) == (name, mark)
+        assert line.get_linestyle() == "None"
+    assert [text.get_text() for text in axis.get_legend().texts] == list(cloud)
+
+
+def test_the_picture_shows_a_line_for_every_series(picture):
+    made(start={"slope": 2_000, "kind": "above"})
+    [axis] = picture
+    for line, (name, y) in zip(axis.lines, lines(2_000, "above").items(), strict=True):
+        np.testing.assert_allclose(line.get_xydata(), np.stack([X, y], 1))
+        assert (line.get_label(), line.get_marker()) == (name, "None")
+    assert [text.get_text() for text in axis.get_legend().texts] == ["steep", "flat"]
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("x", "y")
+
+
+def test_numbers_of_choices_are_written_as_a_reader_would():
+    choices = {"n": [65_536_000, 2.5, 1e-07], "of": ["x", 2]}
+    found = data(made(lambda n, of: lines(1, "on"), choices))["choices"]
+    assert found[0]["values"] == ["65,536,000", "2.5", "1e-07"]
+    assert found[1]["values"] == ["x", "2"]
+    assert not found[1]["buttons"], "buttons are for texts only"
 
 
 def test_a_program_that_shows_no_pages_shows_the_text_alternative():
@@ -188,6 +232,13 @@ def test_what_cannot_be_shown_is_refused(settings, message, plain_errors):
     message = message.replace("$", r"\$")
     with pytest.raises(ValueError, match=message):
         made(**settings)
+
+
+def test_values_may_fill_the_bytes_that_a_page_has_for_them(plain_errors):
+    full = "é" * ((interactive.LIMIT - 2) // 2)
+    assert interactive.inline(full, "a", "b") == f'"{full}"'
+    with pytest.raises(ValueError, match=r"a must fit into .* bytes, got .* for b"):
+        interactive.inline(full + "e", "a", "b")
 
 
 def test_a_page_does_not_grow_without_bound():

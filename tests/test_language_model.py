@@ -75,6 +75,54 @@ def test_attention_is_scaled_dot_product_under_a_causal_mask():
     torch.testing.assert_close(got, want)
 
 
+def test_a_model_is_pytorchs_transformer_with_its_norms_in_front():
+    ours = model().eval()
+    assert ours.blocks[0].qkv.bias is None
+    assert ours.blocks[0].out.bias is None
+    with torch.no_grad():
+        for weight in ours.parameters():
+            weight.add_(torch.randn(weight.shape, generator=seeded(4)), alpha=0.3)
+    rows = tokens(3, 6)
+    x, later = ours.embedding(rows), torch.ones(6, 6).triu(1).bool()
+    for block in ours.blocks:
+        layer = torch.nn.TransformerEncoderLayer(
+            8, 2, 32, 0.0, "gelu", batch_first=True, norm_first=True
+        )
+        own = layer.state_dict()
+        for name, theirs in {
+            "self_attn.in_proj_weight": block.qkv.weight,
+            "self_attn.out_proj.weight": block.out.weight,
+            "linear1.weight": block.up.weight,
+            "linear1.bias": block.up.bias,
+            "linear2.weight": block.down.weight,
+            "linear2.bias": block.down.bias,
+            "norm1.weight": block.norm_attention.weight,
+            "norm1.bias": block.norm_attention.bias,
+            "norm2.weight": block.norm_mlp.weight,
+            "norm2.bias": block.norm_mlp.bias,
+        }.items():
+            own[name] = theirs.detach()
+        for name in ("self_attn.in_proj_bias", "self_attn.out_proj.bias"):
+            own[name] = torch.zeros_like(own[name])
+        layer.load_state_dict(own)
+        x = layer(x, src_mask=later)
+    torch.testing.assert_close(ours(rows), ours.head(ours.norm(x)))
+
+
+def test_training_and_evaluation_put_the_model_into_their_mode():
+    """An encoding may drop out at random, which is for training only."""
+    own = model().eval()
+    lm.train(own, tokens(300), dataclasses.replace(TINY, steps=1), seeded())
+    assert own.training
+    lm.evaluate(own, tokens(40), 6)
+    assert not own.training
+
+
+def test_learned_positions_start_small():
+    table = lm.Learned(200, 50, seeded()).table
+    assert table.std().item() == pytest.approx(0.02, rel=0.05)
+
+
 def test_models_differ_in_their_encoding_only():
     plain, learned = model(), model(lm.Learned(6, 8, seeded(2)))
     for name, weight in plain.state_dict().items():
@@ -88,6 +136,7 @@ def test_learned_positions_are_added_and_end_where_the_table_ends(plain_errors):
     torch.testing.assert_close(
         learned.embed(x, torch.arange(3))[1], learned.table[:3].detach()
     )
+    assert model(learned)(tokens(1, 6)).shape == (1, 6, VOCAB)
     with pytest.raises(ValueError, match="positions must be below 6, got 7"):
         model(learned)(tokens(1, 7))
 

@@ -30,6 +30,25 @@ def test_a_missing_device_gives_the_cpu_and_a_sentence(on, monkeypatch, capsys):
     assert "runs on the CPU" in capsys.readouterr().out
 
 
+def test_a_device_of_another_kind_gives_the_cpu_and_a_sentence(on, capsys):
+    on("meta")
+    assert runtime.device() == torch.device("cpu")
+    assert "No meta device here" in capsys.readouterr().out
+
+
+def test_the_cpu_that_was_asked_for_needs_no_sentence(on, capsys):
+    on("cpu")
+    assert runtime.device() == torch.device("cpu")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 thread,"), (2, "2 threads,")])
+def test_one_thread_is_not_threads(on, monkeypatch, count, said):
+    on("cpu")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: count)
+    assert said in runtime.describe()
+
+
 def test_a_gpu_is_used_where_there_is_one(monkeypatch):
     monkeypatch.delenv("COURSE_DEVICE", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -55,7 +74,7 @@ def test_the_machine_is_described_with_its_versions(on):
 
 
 def test_recorded_numbers_are_read_whole_or_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(runtime, "MEASURED", tmp_path)
+    monkeypatch.setattr(runtime, "MEASURED", tmp_path / "book" / "_measured")
     assert runtime.recorded("part/lesson") is None
     path = tmp_path / "part" / "lesson.json"
     path.parent.mkdir()
@@ -69,7 +88,7 @@ def test_recorded_numbers_are_read_whole_or_refused(tmp_path, monkeypatch):
 
 
 def test_only_a_run_on_a_gpu_made_for_it_is_recorded(tmp_path, monkeypatch, on):
-    monkeypatch.setattr(runtime, "MEASURED", tmp_path)
+    monkeypatch.setattr(runtime, "MEASURED", tmp_path / "book" / "_measured")
     on("cpu")
     monkeypatch.setenv("COURSE_RECORD", "1")
     runtime.record("part/lesson", {"loss": 1.5})

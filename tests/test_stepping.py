@@ -6,8 +6,9 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib.patches import Circle
 
-from lib import stepping
+from lib import grids, stepping
 from lib.stepping import Frame
 
 SHAPE = (2, 3)
@@ -172,6 +173,40 @@ def test_without_the_script_one_frame_and_its_sentence_stand_there():
     assert b"<svg" in picture(made())
     assert picture(made(picture=("one", -1))) == picture(made())
     assert picture(made(picture=("one", 2))) != picture(made())
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (2, 3), (6, 1), (3, 20)])
+def test_the_picture_has_square_cells_and_rings_the_agent(monkeypatch, shape):
+    rows, columns = shape
+    drawn = []
+    monkeypatch.setattr(stepping.interactive, "svg", lambda f: drawn.append(f) or b"")
+    frame = Frame(np.zeros(rows * columns), "a", at=rows * columns - 1, path=[0])
+    stepping.stepper({"a": [frame]}, shape, alt="A grid.")
+    [figure] = drawn
+    width, height = figure.get_size_inches()
+    assert width / columns == pytest.approx(height / rows)
+    assert width == pytest.approx(min(0.8 * columns, 7)), "no wider than the page"
+    [ring] = [p for p in figure.axes[0].patches if isinstance(p, Circle)]
+    x, y = ring.center
+    assert (x, round(y)) == (columns - 1, rows - 1)
+    assert y == rows - 1 + grids.ARROWS, "where the arrows are"
+
+
+def test_the_line_of_a_circle_has_its_thickness():
+    """Two circles, one in the other: the rim between them is filled."""
+    policy = np.zeros((6, 5))
+    policy[2, 4] = 1
+    [shown] = unpacked(data(made({"a": [Frame(np.zeros(6), "a", policy)]})), 0)
+    outer, inner = re.findall(r"M(-[\d.]+) 0a", shown["looks"][2])
+    _, radius = grids.marks(policy[2])
+    assert -float(outer) > radius > -float(inner) > 0
+
+
+def test_what_stays_empty_is_not_marked():
+    values = np.array([np.nan, 1, 2, 3, 4, 5])
+    frames = [Frame(values, "a"), Frame(values + 1, "b")]
+    marked = [frame["marked"] for frame in unpacked(data(made({"a": frames})), 0)]
+    assert marked == [[], [1, 2, 3, 4, 5]]
 
 
 def test_the_picture_is_the_same_on_every_run():

@@ -60,6 +60,12 @@ def test_every_window_can_be_drawn_and_no_other():
     assert targets.max() == 3
 
 
+def test_a_text_of_one_window_has_a_batch():
+    inputs, targets = text.batch(torch.arange(4), 2, 3, seeded())
+    assert inputs.tolist() == [[0, 1, 2]] * 2
+    assert targets.tolist() == [[1, 2, 3]] * 2
+
+
 def test_batches_repeat_with_their_generator():
     tokens = torch.arange(1000)
     first = text.batch(tokens, 4, 8, seeded())

@@ -358,6 +358,7 @@ def test_blocks_are_the_papers():
     assert traffic.block_sizes("flash1", 64, 25_600) == (64, 100)
     assert traffic.block_sizes("flash1", 64, 10_001) == (40, 40)
     assert traffic.block_sizes("flash2", 64, 25_600) == (100, 100)
+    assert traffic.block_sizes("flash2", 64, 64) == (1, 1)
 
 
 def test_linear_attention_touches_each_number_once():
@@ -402,6 +403,58 @@ def test_seconds_are_the_median_of_calls_without_the_first():
     calls = []
     assert meters.seconds(lambda: calls.append(1), repeat=4) >= 0
     assert len(calls) == 5
+
+
+def test_a_meter_changes_no_operation():
+    with meters.Allocations():
+        x = torch.full((2, 3), 2, dtype=torch.float64).sum(dim=1, keepdim=True)
+    same(x, torch.tensor([[6.0], [6.0]]).double())
+
+
+class GPU:
+    """What the meters ask of a GPU's allocator: 700 bytes were there before."""
+
+    def __init__(self, monkeypatch):
+        self.now, self.most, self.events = 700, 5_000, []
+        for name in ("synchronize", "reset_peak_memory_stats"):
+            monkeypatch.setattr(torch.cuda, name, getattr(self, name))
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: self.now)
+        monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: self.most)
+
+    def synchronize(self):
+        self.events.append("wait")
+
+    def reset_peak_memory_stats(self):
+        self.most = self.now
+
+    def call(self):
+        self.events.append("call")
+        self.most = max(self.most, self.now + 300)
+
+
+def test_a_gpu_has_finished_before_the_clock_is_read(monkeypatch):
+    gpu = GPU(monkeypatch)
+    meters.seconds(gpu.call, repeat=2)
+    assert gpu.events == ["wait", "call", "wait"] * 3
+
+
+def test_the_peak_of_a_gpu_is_what_came_on_top(monkeypatch):
+    gpu = GPU(monkeypatch)
+    assert meters._peak(gpu.call, torch.device("cuda")) == 300
+    assert gpu.events == ["call", "wait"]
+
+
+def test_every_form_races_on_one_example_of_all_heads():
+    shapes = set()
+
+    def form(q, k, v):
+        shapes.update({tuple(x.shape) for x in (q, k, v)})
+        return q + k + v
+
+    small = meters.CPU._replace(lengths=(6,), heads=3, d=5, repeat=1)
+    meters.race({"sum": form}, small, torch.device("cpu"))
+    assert shapes == {(1, 3, 6, 5)}
 
 
 @pytest.mark.parametrize("size", [meters.CPU, meters.GPU], ids=["CPU", "GPU"])
@@ -480,6 +533,16 @@ def test_without_triton_the_module_says_what_is_missing(monkeypatch):
     q, k, v = qkv(4, 4, 16, 16, dtype=torch.float32)
     with pytest.raises(ModuleNotFoundError, match="the kernel needs triton"):
         triton_attention.triton_attention(q, k, v)
+
+
+def test_a_program_is_as_wide_as_the_next_power_of_two_from_16_on():
+    widths = [triton_attention._width(d) for d in (1, 15, 16, 17, 32, 33, 100, 128)]
+    assert widths == [16, 16, 16, 32, 32, 64, 128, 128]
+
+
+def test_without_a_word_every_query_sees_every_key():
+    q, k, v = qkv(5, 9, 4, 3, 2)
+    same(FlashAttention.apply(q, k, v), oracle(q, k, v))
 
 
 # What is refused

@@ -284,6 +284,25 @@ SMALL = recall.Size(
 )
 
 
+def test_values_and_their_names_start_of_length_one():
+    model = recall.Lookup("softmax", 400, 12, seeded())
+    for table in (model.value, model.name):
+        same(table.norm(dim=1), torch.ones(12), rtol=0, atol=0.15)
+
+
+def test_training_takes_all_lengths_in_turn(monkeypatch):
+    taken, episodes = [], recall.episodes
+
+    def spy(batch, pairs, symbols, generator):
+        taken.append(pairs)
+        return episodes(batch, pairs, symbols, generator)
+
+    monkeypatch.setattr(recall, "episodes", spy)
+    size = dataclasses.replace(SMALL, pairs=(1, 2, 5), steps=7)
+    recall.train_lookup("softmax", 4, size, torch.device("cpu"), 0)
+    assert taken == [1, 2, 5, 1, 2, 5, 1]
+
+
 def test_a_trained_lookup_recalls_with_softmax_and_not_with_too_few_features():
     found = {}
     for kind in ("softmax", "linear"):

@@ -102,6 +102,18 @@ def test_positive_features_are_the_definition():
         assert math.isclose(got[index], want, rel_tol=1e-10)
 
 
+def test_exponential_features_are_positive():
+    x, W = normal(4, 3), normal(5, 3, seed=1)
+    for features in (P.positive_features, P.hyperbolic_features):
+        assert (features(x, W) > 0).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_single_key_is_attended_to_without_error(kind):
+    q, k, v = normal(5, 3), normal(1, 3, seed=1), normal(1, 2, seed=2)
+    assert P.attention_error(kind, q, k, v).item() == pytest.approx(0, abs=1e-9)
+
+
 def test_hyperbolic_products_are_hyperbolic_cosines():
     q, k, W = normal(3, 4, seed=1), normal(2, 4, seed=2), normal(7, 4, seed=3)
     got = P.hyperbolic_features(q, W) @ P.hyperbolic_features(k, W).T

@@ -53,6 +53,11 @@ def test_address_is_where_the_element_is():
         assert t[index] == address(index, t.stride(), t.storage_offset())
 
 
+def test_a_layout_starts_at_the_storages_start_unless_an_offset_is_given():
+    assert address((0, 0), (3, 1)) == 0
+    assert address((1, 2), (3, 1)) == 5
+
+
 def test_addresses_are_those_of_every_element():
     for t in layouts():
         torch.testing.assert_close(addresses(t), t.clone())

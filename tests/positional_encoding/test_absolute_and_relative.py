@@ -126,6 +126,8 @@ def test_t5_scores_and_their_scale_are_those_of_a_t5_attention(decoder):
     q, k, v = heads(module.q), heads(module.k), heads(module.v)
     table = module.relative_attention_bias.weight.T
     scores = t5_scores(q, k, table, 9, bidirectional=not decoder)
+    if not decoder:
+        torch.testing.assert_close(t5_scores(q, k, table, 9), scores)
     got = module.o((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
     same(got, want, atol=1e-5, rtol=1e-4)
     divided = t5_scores(q / 5**0.5, k, table, 9, bidirectional=not decoder)

@@ -92,6 +92,7 @@ def test_slopes_are_blooms_for_any_number_of_heads(golden):
         (16, 1e4, 64, 8.0),
         (128, 1e4, 4096, 16.0),
         (64, 5e5, 8192, 4.0),
+        (16, 10.0, 475, 4.0),  # the slow end lies beyond the last channel
     ],
 )
 def test_frequencies_are_those_of_transformers(golden, d, base, length, s):
@@ -128,7 +129,7 @@ def test_the_bias_is_slope_times_relative_position_and_hides_later_keys():
 
 def test_alibi_attends_as_its_formula_says_at_every_length():
     encoding = le.Alibi(3)
-    for n in (5, 9, 5):
+    for n in (1, 5, 9, 5):
         q, k, v = normal(3, 2, 3, n, 4, seed=n)
         scores = q @ k.mT / 2 + le.alibi_bias(3, n, n)
         got = encoding.attend(q, k, v, torch.arange(n))
@@ -181,6 +182,14 @@ def test_yarn_keeps_what_turns_fast_and_interpolates_what_does_not():
     same(between.diff(), between.diff()[:1].expand(len(between) - 1))
 
 
+def test_yarn_counts_turns_whatever_the_unit_of_length():
+    """Frequencies that do not begin at 1, as of positions counted in other steps."""
+    inv_freq = rope_inv_freq(64)
+    for unit in (0.25, 3.0):
+        got = le.yarn_kept(inv_freq * unit, 4096 / unit)
+        same(got, le.yarn_kept(inv_freq, 4096))
+
+
 def test_yarn_with_equal_ends_has_no_ramp():
     kept = le.yarn_kept(rope_inv_freq(16), 1e9, fast=1e9, slow=1e9)
     assert kept.isfinite().all()
@@ -205,6 +214,7 @@ def test_logn_is_one_up_to_the_training_length_and_a_ratio_of_logarithms_beyond(
     scale = le.logn_scale(torch.arange(200), 64)
     same(scale[:64], torch.ones(64).double())
     assert float(scale[199]) == pytest.approx(math.log(200) / math.log(64))
+    same(le.logn_scale(torch.arange(4), 2)[3], tensor(2.0))
     rows = le.logn_scale(torch.tensor([[0, 99], [63, 4095]]), 64)
     same(rows, tensor([[1, math.log(100) / math.log(64)], [1, 2]]))
 
@@ -305,6 +315,13 @@ def test_a_window_forgets_what_leaves_it_and_rerope_does_not():
         before = encoding.attend(q, k, v, positions)[:, :, 8]
         after = encoding.attend(q, k, moved, positions)[:, :, 8]
         assert torch.equal(before, after) is not seen
+
+
+def test_a_window_counts_the_token_itself():
+    for i, row in enumerate(le.within(6, 3).tolist()):
+        assert [j for j, seen in enumerate(row) if seen] == [
+            j for j in (i - 2, i - 1, i) if j >= 0
+        ]
 
 
 def test_a_window_as_long_as_the_text_and_an_uncut_rerope_are_rope():

@@ -1,9 +1,12 @@
 """`lib.positional_encoding.order`: the question, and a model that is asked it."""
 
+import copy
 import dataclasses
+import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from lib.positional_encoding import order
 
@@ -62,6 +65,52 @@ def test_the_model_is_the_same_for_the_same_seed():
     tokens, _ = order.sequences(2, 5, 9, seeded())
     one, other = (order.WhichFirst(SMALL, seeded(3)) for _ in range(2))
     torch.testing.assert_close(one(tokens), other(tokens), rtol=0, atol=0)
+
+
+def test_the_logit_is_read_from_the_mean_of_pytorchs_attention():
+    model = order.WhichFirst(SMALL, seeded())
+    oracle = torch.nn.MultiheadAttention(16, 2, bias=False, batch_first=True)
+    with torch.no_grad():
+        oracle.in_proj_weight.copy_(model.qkv.T)
+        oracle.out_proj.weight.copy_(torch.eye(16))
+    tokens, _ = order.sequences(3, 7, 9, seeded(1))
+    x = model.embedding[tokens]
+    mixed, _ = oracle(x, x, x)
+    assert model.out.shape == (16, 1)
+    torch.testing.assert_close(model(tokens), mixed.mean(1) @ model.out[:, 0])
+
+
+def test_weights_start_so_that_sums_keep_their_size():
+    model = order.WhichFirst(dataclasses.replace(SMALL, width=1024), seeded())
+    for weight in (model.qkv, model.out):
+        assert weight.std().item() == pytest.approx(1024**-0.5, rel=0.1)
+
+
+def test_the_rate_falls_along_a_cosine_to_nothing():
+    """The same steps, each by an optimiser that is told the rate of the formula."""
+    size = dataclasses.replace(SMALL, steps=4)
+    model = order.WhichFirst(size, seeded())
+    other, draw, want = copy.deepcopy(model), seeded(1), []
+    optimiser = torch.optim.Adam(other.parameters())
+    for step in range(4):
+        rate = size.learning_rate * (1 + math.cos(math.pi * step / 4)) / 2
+        optimiser.param_groups[0]["lr"] = rate
+        tokens, labels = order.sequences(size.batch, size.length, size.vocab, draw)
+        loss = F.binary_cross_entropy_with_logits(other(tokens), labels)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        want.append(loss.detach())
+    losses = order.train(model, size, seeded(1))
+    torch.testing.assert_close(losses, torch.stack(want))
+    assert not losses.requires_grad
+    for one, same in zip(model.parameters(), other.parameters()):
+        torch.testing.assert_close(one, same, rtol=1e-4, atol=1e-6)
+
+
+def test_training_may_take_no_step():
+    size = dataclasses.replace(SMALL, steps=0)
+    assert order.train(order.WhichFirst(size, seeded()), size, seeded()).shape == (0,)
 
 
 def test_questions_without_an_answer_are_refused(plain_errors):

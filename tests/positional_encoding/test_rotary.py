@@ -413,3 +413,10 @@ def test_the_text_model_is_the_chapters_whole():
     assert made.keys() == model.state_dict().keys()
     for name, weight in model.state_dict().items():
         torch.testing.assert_close(made[name], weight)
+
+
+def test_rows_change_their_places_and_nothing_else():
+    rows = torch.arange(12.0)
+    want = torch.tensor([0.0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11])
+    got = permute_rope_layout(rows, 2, "half", "interleaved")
+    torch.testing.assert_close(got, want)

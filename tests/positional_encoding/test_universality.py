@@ -262,6 +262,20 @@ def test_training_numbers_the_zeros_with_absolute_positions_and_not_without():
     assert scores["learned"][1].all()
 
 
+def test_training_and_judging_put_the_model_into_their_mode():
+    model = lm.LanguageModel(6, SMALL, TwoWay(), seeded(1)).eval()
+    tokens, _ = position_probe(6)
+    size = dataclasses.replace(SMALL, steps=1)
+    train_to_number(model, lambda: tokens[None], 6, size)
+    assert model.training
+    judge_numbers(model, tokens[None], 6)
+    assert not model.training
+
+
+def test_a_probe_of_one_token():
+    assert [part.tolist() for part in position_probe(1)] == [[0], [0]]
+
+
 def test_tokens_before_the_last_are_not_numbered():
     model = lm.LanguageModel(6, SMALL, lm.Encoding(), seeded(1))
     tokens = torch.tensor([[1, 0, 0, 0], [1, 2, 3, 4]])

@@ -4,9 +4,11 @@ import dataclasses
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.datasets import load_digits
 
 from lib.reparameterization import discrete_vae
 from lib.reparameterization.gumbel_softmax import gumbel_softmax
@@ -31,6 +33,31 @@ def test_the_digits_are_black_and_white_and_split_without_overlap():
     assert set(train.unique().tolist()) == {0.0, 1.0}
     again, _ = discrete_vae.binary_digits()
     torch.testing.assert_close(again, train, rtol=0, atol=0)
+
+
+def test_half_a_pixel_of_ink_counts_as_ink():
+    train, test = discrete_vae.binary_digits()
+    counts = np.bincount(load_digits().data.astype(int).ravel(), minlength=17)
+    assert train.sum() + test.sum() == counts[8:].sum()
+
+
+def test_logits_come_in_rows_of_categories():
+    model = discrete_vae.DiscreteVAE(TINY, seeded(1))
+    x = torch.rand(4, 64, generator=seeded(2))
+    flat, logits = model.encoder(x), model.encode(x)
+    for place in range(2):
+        for category in range(3):
+            want = flat[:, 3 * place + category]
+            torch.testing.assert_close(logits[:, place, category], want)
+
+
+def test_the_distortion_is_the_code_length_of_independent_pixels():
+    model = discrete_vae.DiscreteVAE(TINY, seeded(1))
+    x = torch.randint(2, (4, 64), generator=seeded(2)).float()
+    z = torch.rand(4, 2, 3, generator=seeded(3))
+    pixels = torch.distributions.Bernoulli(logits=model.decoder(z.flatten(1)))
+    want = -pixels.log_prob(x).sum(-1)
+    torch.testing.assert_close(model.distortion(z, x), want)
 
 
 def test_the_rate_is_the_divergence_that_torch_computes():
@@ -72,6 +99,30 @@ def test_the_bound_is_above_the_exact_likelihood_and_the_posterior_reaches_it():
     torch.manual_seed(0)
     sampled = discrete_vae.bound(model, x, draw, times=1_000)
     assert sampled == pytest.approx(exact.mean().item(), rel=0.02)
+
+
+def test_the_bound_is_the_mean_over_its_draws_and_the_rate():
+    """Each draw is one of the three codes given, so that nothing is left to chance."""
+    model = discrete_vae.DiscreteVAE(TINY, seeded(2))
+    with torch.no_grad():
+        model.encoder[-1].bias.mul_(0).add_(torch.tensor([9.0, 0, 0, 0, 9, 0]))
+    x = torch.randint(2, (6, 64), generator=seeded(3)).float()
+    codes = [F.one_hot(torch.full((6, 2), k), 3).float() for k in range(3)]
+    drawn = iter(codes)
+    got = discrete_vae.bound(model, x, lambda logits: next(drawn), times=3)
+    distortion = torch.stack([model.distortion(code, x) for code in codes]).mean()
+    rate = discrete_vae.rate(model.encode(x)).mean()
+    assert rate > 1
+    assert got == pytest.approx((distortion + rate).item(), rel=1e-5)
+
+
+def test_the_losses_are_those_before_each_step_and_carry_no_graph():
+    model = discrete_vae.DiscreteVAE(TINY, seeded(5))
+    same = discrete_vae.binary_digits()[0][:1].expand(10, -1)
+    first = relaxed_loss(model, same[:4]).mean().detach()
+    losses = discrete_vae.train(model, same, TINY, relaxed_loss, seeded(6))
+    torch.testing.assert_close(losses[0], first)
+    assert not losses.requires_grad
 
 
 @pytest.mark.parametrize("size", [discrete_vae.CPU, discrete_vae.GPU, TINY])

@@ -4,6 +4,7 @@ Oracles: scipy's Gumbel distribution and χ², torch.distributions, enumeration,
 quadrature.
 """
 
+import functools
 import math
 
 import pytest
@@ -277,6 +278,13 @@ def test_estimates_are_what_autograd_gives_for_each_draw(hard):
     assert got.sum(-1).abs().max() < 1e-12  # a constant on all logits changes nothing
 
 
+def test_draws_are_relaxed_unless_hard_ones_are_asked_for():
+    call = functools.partial(relaxed_grad, five_way_cost, FIVE_WAY_LOGITS, 0.6, 4)
+    soft, hard = (call(hard=hard, generator=seeded(17)) for hard in (False, True))
+    torch.testing.assert_close(call(generator=seeded(17)), soft)
+    assert not torch.allclose(soft, hard)
+
+
 def test_the_bias_falls_in_proportion_to_tau_and_the_variance_rises_against_it():
     exact = enumerate_grad(five_way_cost, FIVE_WAY_LOGITS)
     variances = []
@@ -326,6 +334,19 @@ def test_estimates_agree_with_quadrature_for_a_gate(tau):
     for hard, value in zip((False, True), want):
         grads = relaxed_grad(cube, logits, tau, 100_000, hard, seeded(21))[:, 0]
         assert abs(grads.mean() - value) < 5 * grads.std() / 100_000**0.5
+
+
+@pytest.mark.parametrize("tau", [0.3, 1.5])
+def test_the_bias_for_a_gate_is_that_of_quadrature(tau):
+    logits = torch.tensor([0.7, 0.0], dtype=torch.float64)
+    p = logits.softmax(-1)[0]
+    relaxed, _ = gate_gradients(lambda y: y**3, lambda y: 3 * y**2, 0.7, tau)
+    terms = relaxation_bias(
+        lambda z: z[..., 0] ** 3, logits, tau, 100_000, generator=seeded(22)
+    )[:, 0]
+    assert terms.std() < 1  # the score's own, for values between 0 and 1
+    want = relaxed - p * (1 - p)
+    assert abs(terms.mean() - want) < 5 * terms.std() / 100_000**0.5
 
 
 def test_cold_straight_through_is_right_for_a_square_and_wrong_for_a_cube():

@@ -313,6 +313,11 @@ def test_equal_generators_give_equal_estimates():
         same(once, again, rtol=0, atol=0)
 
 
+def test_a_single_sample_is_an_estimate():
+    for estimator in (score_function_grad, pathwise_grad):
+        assert estimator(wave, BELL, 1, generator=seeded(9)).shape == (1, 2, 3)
+
+
 @pytest.mark.usefixtures("plain_errors")
 def test_bad_arguments_are_named():
     for estimator in (score_function_grad, pathwise_grad):

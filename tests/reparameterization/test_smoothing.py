@@ -245,6 +245,12 @@ def test_all_widths_tend_to_the_function_itself(kind):
             lambda x: lesson.mollify_mc(torch.abs, x, 1.0, 0, torch.Generator()),
             "n must be at least 1, got 0",
         ),
+        (
+            lambda x: lesson.mollify_mc(torch.abs, x, 0.0, 1, torch.Generator()),
+            r"sigma must be positive, got 0\.0",
+        ),
+        (lambda x: lesson.floor_by_waves(x, -1.0, 3), r"sigma must be .* got -1\.0"),
+        (lambda x: lesson.floor_by_waves(x, 0.0, 3, "box"), "kind must be .* 'box'"),
     ],
 )
 def test_bad_arguments_are_named(plain_errors, call, message):
@@ -400,3 +406,4 @@ def test_runs_do_not_touch_each_other():
     together = lesson.train_linear(loss, x, y, torch.zeros(3, 3), 20)
     alone = lesson.train_linear(loss, x[1:2], y[1:2], torch.zeros(1, 3), 20)
     same(together[1:2], alone)
+    assert not together.requires_grad

@@ -86,6 +86,11 @@ def test_the_mean_of_log_ratios_estimates_the_divergence_within_its_error():
     assert error < 0.01
 
 
+def test_one_sample_has_no_error(plain_errors):
+    with pytest.raises(ValueError, match="samples must be at least 2, got 1"):
+        kl_mc(torch.sin, torch.cos, normal(1))
+
+
 def test_kl_on_a_grid_is_the_closed_form_in_both_directions():
     x = torch.linspace(-12, 12, 2001).double()
     p, q = Normal(torch.tensor(0.5).double(), 0.7), Normal(torch.tensor(-1.0), 1.2)
@@ -161,6 +166,15 @@ def test_frechet_is_symmetric_and_the_same_in_turned_axes():
     torch.testing.assert_close(frechet_distance(mu2, C2, mu1, C1), here)
     turned = [turn @ mu1, turn @ C1 @ turn.T, turn @ mu2, turn @ C2 @ turn.T]
     torch.testing.assert_close(frechet_distance(*turned), here)
+
+
+def test_frechet_is_a_square_in_the_unit_of_length():
+    """However small the unit: no covariance is taken for zero."""
+    C1, C2, (mu1, mu2) = covariance(4), covariance(4, seed=1), normal(2, 4, seed=2)
+    here = frechet_distance(mu1, C1, mu2, C2)
+    for unit in (1e-12, 1e12):
+        scaled = [unit * mu1, unit**2 * C1, unit * mu2, unit**2 * C2]
+        torch.testing.assert_close(frechet_distance(*scaled) / unit**2, here)
 
 
 def test_frechet_of_singular_covariances_is_real_in_single_precision():
@@ -259,6 +273,12 @@ def test_both_estimates_are_the_sums_over_pairs_written_out():
     assert math.isclose(mmd_rbf_unbiased(x, y, [sigma]), sum(others) - 2 * cross)
 
 
+def test_two_points_are_enough_for_an_unbiased_estimate():
+    x = torch.tensor([[0.0], [2.0]]).double()
+    got = mmd_rbf_unbiased(x, x, [1.0])  # pairs at 0 and at 2
+    torch.testing.assert_close(got, x.new_tensor(math.exp(-2) - 1))
+
+
 def test_the_unbiased_estimate_is_right_on_average_and_the_other_too_large():
     """Between N(0, 1) and N(1, 1) the kernels integrate in closed form."""
     runs, n, sigma, shift = 150, 20, 1.0, 1.0
@@ -344,6 +364,24 @@ def test_samples_have_the_mean_that_the_density_says(flow):
         z, _ = layer.inverse(z)
     assert (z.mean(0).abs() < 5 / 4000**0.5).all()
     assert ((z.var(0) - 1).abs() < 5 * (2 / 4000) ** 0.5).all()
+
+
+@pytest.mark.parametrize(("bias", "scale"), [(0.01, 0.01), (1e3, 2.0), (-1e3, -2.0)])
+def test_logarithms_of_scales_begin_as_they_are_and_end_at_two(bias, scale):
+    layer = Coupling(5, 4, flip=False, generator=generator()).double()
+    layer.last.bias.data[:3] = bias
+    _, logdet = layer(normal(2, 5))
+    torch.testing.assert_close(
+        logdet, torch.full((2,), 3 * scale).double(), rtol=1e-4, atol=0
+    )
+
+
+def test_a_flow_turns_to_the_other_half_at_every_layer():
+    flips = [layer.flip for layer in Flow(3, 4, 5, generator()).layers]
+    assert flips == [False, True, False, True, False]
+    drawn = Flow(2, 4, 1, generator()).sample(3, generator())
+    assert drawn.shape == (3, 2)
+    assert not drawn.requires_grad
 
 
 def test_a_coupling_needs_two_channels():

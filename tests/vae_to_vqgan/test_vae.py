@@ -186,6 +186,13 @@ def test_the_iwae_bound_stands_weights_beyond_any_float():
 # The model
 
 
+def test_the_decoder_is_asked_for_each_code_by_itself():
+    model = conv_vae(8, 2, 3, seeded())
+    z = torch.randn(4, 2, 3, generator=seeded(1))
+    want = torch.stack([model.decoder(row) for row in z])
+    torch.testing.assert_close(model.decode(z), want)
+
+
 def test_noise_of_zero_gives_the_mean():
     model, x = mlp_vae(8, 6, 3, seeded()), images.digits()[0][:2]
     out, mu, _ = model(x, torch.zeros(1, 2, 3))
@@ -209,6 +216,12 @@ def test_active_units_are_counted_by_the_variance_of_their_means():
     mu[:, 3] = 5.0  # constant, however large
     assert active_units(mu) == 2
     assert active_units(mu, threshold=0.5) == 1
+
+
+def test_a_unit_at_the_threshold_is_not_above_it():
+    mu = torch.tensor([[0.0], [2.0]])  # of variance 1 over the data
+    assert active_units(mu, 1.0) == 0
+    assert active_units(mu, 0.999) == 1
 
 
 def test_no_decoder_beats_the_averages_on_its_own_images():
@@ -258,6 +271,12 @@ def test_the_likelihood_is_a_normal_density_at_its_own_covariance():
     cov = w @ w.T + noise * torch.eye(6).double()
     want = MultivariateNormal(x.mean(0), cov).log_prob(x).mean()
     torch.testing.assert_close(ppca_log_likelihood(x, k), want)
+
+
+def test_a_linear_vae_starts_with_weights_of_the_size_asked_for():
+    model = LinearVAE(60, 30, seeded(), scale=0.02)
+    for weight in (model.W, model.A):
+        assert weight.std().item() == pytest.approx(0.02, rel=0.1)
 
 
 def test_the_exact_elbo_of_a_linear_vae_is_its_monte_carlo_mean():
@@ -312,9 +331,10 @@ def test_models_trained_together_are_those_trained_alone():
     together = [mlp_vae(8, 6, 2, seeded(seed)) for seed in (0, 1)]
     alone = [mlp_vae(8, 6, 2, seeded(seed)) for seed in (0, 1)]
     settings = {"steps": 3, "batch": 16, "learning_rate": 1e-2}
-    fit_together(together, [1.0, 1.0], x, **settings, generator=seeded(2))
-    for model in alone:
-        fit_vae(model, x, **settings, generator=seeded(2))
+    losses = fit_together(together, [1.0, 1.0], x, **settings, generator=seeded(2))
+    each = [fit_vae(model, x, **settings, generator=seeded(2)) for model in alone]
+    torch.testing.assert_close(losses, torch.stack(each).mean(0))
+    assert 0.5 < losses[0] < 2, "a new model guesses, which costs some log 2 a pixel"
     for one, other in zip(together, alone):
         for a, b in zip(one.parameters(), other.parameters()):
             torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-2)

@@ -132,6 +132,44 @@ def test_a_logit_sees_its_patch_and_nothing_else(layers):
     assert int(rows.sum()) == int(columns.sum()) == 3 * 2**layers - 2
 
 
+def test_a_critic_doubles_its_channels_at_every_halving():
+    critic = PatchDiscriminator(4, 3, seeded())
+    convolutions = [each for each in critic.net if isinstance(each, nn.Conv2d)]
+    assert [each.out_channels for each in convolutions] == [4, 8, 16, 16, 1]
+
+
+def test_only_the_first_stage_of_a_feature_network_keeps_the_size():
+    net = FeatureNet(3, 3, 5, seeded())
+    x = torch.rand(2, 1, 8, 8, generator=seeded())
+    features = net.features(x)
+    shapes = [tuple(each.shape[1:]) for each in features]
+    assert shapes == [(3, 8, 8), (6, 4, 4), (12, 2, 2)]
+    said = torch.stack([net.head(place) for place in features[-1].flatten(2).unbind(2)])
+    same(net(x), said.mean(0))
+
+
+def test_weights_start_as_he_et_al_draw_them_and_biases_at_zero():
+    net = FeatureNet(32, 3, 100, seeded())
+    for layer in (*net.stages[1:], net.head):
+        fan_in = layer.weight[0].numel()
+        want = (2 / (1 + 0.2**2) / fan_in) ** 0.5
+        assert layer.weight.std().item() == pytest.approx(want, rel=0.05)
+        assert not layer.bias.any()
+    same(FeatureNet(32, 3, 100, seeded()).state_dict(), net.state_dict())
+    one, other = (PatchDiscriminator(4, 2, seeded()) for _ in range(2))
+    same(one.state_dict(), other.state_dict())
+
+
+def test_the_classifier_learns_to_tell_bright_from_dark():
+    labels = torch.arange(40) % 2
+    images = (0.2 + 0.6 * labels)[:, None, None, None].expand(-1, 1, 8, 8)
+    net = FeatureNet(4, 2, 2, seeded())
+    losses = train_classifier(net, images, labels, 60, seeded(1), 16, 0.05)
+    assert 0.3 < losses[:3].mean() < 3
+    assert 0 < losses[-3:].mean() < 0.1 * losses[:3].mean()
+    assert torch.equal(net(images).argmax(1), labels)
+
+
 def test_a_critic_judges_each_image_alone():
     critic, x = PatchDiscriminator(4, 2, seeded()), torch.rand(3, 1, 8, 8)
     same(critic(x)[1:2], critic(x[1:2]))

@@ -349,6 +349,18 @@ def test_a_vector_belongs_to_its_patch_and_knows_its_neighbours():
     assert not changed[:, 16:].any()
 
 
+def test_without_convolutions_a_patch_becomes_a_vector_by_one_matrix_and_back():
+    size = dataclasses.replace(TINY, pixels=6, patch=2, depth=0, width=4, code=4)
+    net = Autoencoder(size, seeded(1)).double()
+    x = normal(5, 1, 6, 6)
+    patches = x.view(5, 3, 2, 3, 2).transpose(2, 3).flatten(3)
+    encode, decode = net.encoder[-1].weight[..., 0, 0], net.last.weight[..., 0, 0]
+    close(net.encode(x), patches @ encode.T)
+    z = normal(5, 3, 3, 4, seed=2)
+    want = (z @ decode.T).view(5, 3, 3, 2, 2).transpose(2, 3).reshape(5, 1, 6, 6)
+    close(net.decode(z), want)
+
+
 def test_two_autoencoders_from_one_seed_are_the_same():
     one, other = Autoencoder(TINY, seeded(1)), Autoencoder(TINY, seeded(1))
     third = Autoencoder(TINY, seeded(2))
@@ -361,6 +373,8 @@ def test_train_and_test_images_are_not_the_same():
     assert len(train_images) == 1400
     assert len(test_images) == 397
     assert torch.cdist(test_images.flatten(1), train_images.flatten(1)).min() > 0
+    for images in (train_images, test_images):
+        assert (images.min(), images.max()) == (0, 1)
 
 
 def test_training_lowers_the_loss():
