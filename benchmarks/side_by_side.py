@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "_build/benchmarks"
 BIN = Path(sys.executable).parent
@@ -42,7 +44,10 @@ def report(name: str, rows: Callable[[], list[Row]], needs: tuple[str, ...] = ()
             f"left out, since {' and '.join(absent)} is not installed: "
             "python -m pip install -c requirements.lock -e '.[oracle]'"
         )
-    found = [] if absent else rows()
+        found = []
+    else:
+        torch.set_num_threads(1)
+        found = rows()
     print(shown(found))
     keep(name, found)
 
@@ -102,9 +107,6 @@ def compared(
     Raises:
         AssertionError: they do not, to within `close`, relative and absolute.
     """
-    import torch
-
-    torch.set_num_threads(1)
     torch.testing.assert_close(ours(), peer(), rtol=close, atol=close)
     mine, theirs = (1000 * s / steps for s in turns([ours, peer], repeat))
     return Row(what, against, mine, theirs, "ms")
