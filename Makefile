@@ -24,10 +24,7 @@ proof: $(INSTALLED)
 	$(BIN)/course build
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval _build/executed
 	$(BIN)/python -m pytest -m proof
-	$(BIN)/python -m benchmarks.grading
-	$(BIN)/python -m benchmarks.scale
-	$(BIN)/python -m benchmarks.attention_efficiency
-	$(BIN)/python -m benchmarks.reinforcement_learning
+	$(BIN)/python -m benchmarks
 
 # Resolve all dependencies afresh and write requirements.lock.
 lock: $(INSTALLED)

@@ -12,14 +12,11 @@ of all processes that a command had, are there for one that does.
 """
 
 import argparse
-import contextlib
-import ctypes
 import itertools
 import json
 import math
 import os
 import platform
-import resource
 import shutil
 import statistics
 import subprocess
@@ -27,46 +24,30 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
+
+from benchmarks.side_by_side import (
+    BIN,
+    ROOT,
+    Row,
+    Seconds,
+    adopt_orphans,
+    command,
+    keep,
+)
 
 HERE = Path(__file__).resolve().parent
-OUT = HERE.parent / "_build/benchmarks"
-BIN = Path(sys.executable).parent
-
 REAL, TRIVIAL, SMALL = "positional_encoding/rotary", "sums/trivial", "sums/small"
 STOCK, ONE, TWO = "stock nbgrader", "judge, 1 job", "judge, 2 jobs"
 DOORS = {STOCK: 0, ONE: 1, TWO: 2}
 GOAL = 1 / 20  # of stock's overhead
 TARGET = {"learners": 100, "lessons": 10, "seconds": 120, "again": 20}
-CHECKS = 11
+CHECKS = 7
 
 # Answers to the small lessons, beside the reference's own and the untouched stub.
 ANSWERS = [
     {"double": "def double(x):\n    return x + x", "triple": "def triple(x): return x"},
     {"double": "def double(x):\n    return x * x", "triple": "def triple(x): 1 / 0"},
 ]
-
-
-class Seconds(NamedTuple):
-    """Of the clock on the wall, and of processors, all processes together."""
-
-    wall: float
-    cpu: float
-
-    @classmethod
-    def now(cls):
-        """Read both; of the processors, what processes took that have ended."""
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:  # orphans, which come to us
-                pass
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return cls(time.perf_counter(), used.ru_utime + used.ru_stime)
-
-    def __sub__(self, other):
-        return Seconds(self.wall - other.wall, self.cpu - other.cpu)
-
-    def __truediv__(self, number):
-        return Seconds(self.wall / number, self.cpu / number)
 
 
 # The course
@@ -83,12 +64,11 @@ class Scene:
         self.lessons = list(sources)
         self.part = self.lessons[0].split("/")[0]
         self.folder.mkdir(parents=True)
-        root = HERE.parent
         for name in ("pyproject.toml", "requirements.lock"):
-            shutil.copy(root / name, self.folder)
+            shutil.copy(ROOT / name, self.folder)
         ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(root / "lib", self.folder / "lib", ignore=ignored)
-        configured = (root / "nbgrader_config.py").read_text("utf-8")
+        shutil.copytree(ROOT / "lib", self.folder / "lib", ignore=ignored)
+        configured = (ROOT / "nbgrader_config.py").read_text("utf-8")
         path = self.folder / "nbgrader_config.py"
         path.write_text(f"{configured}\n{config}", "utf-8")
         for lesson, text in sources.items():
@@ -99,24 +79,8 @@ class Scene:
         self.run("nbgrader", "generate_assignment", self.part)
 
     def run(self, program: str, *arguments: str) -> Seconds:
-        """Run a command in the course; what it took.
-
-        Raises:
-            RuntimeError: it failed; the text is what it printed.
-        """
-        before = Seconds.now()
-        ran = subprocess.run(
-            [BIN / program, *arguments],
-            cwd=self.folder,
-            env=self.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        seconds = Seconds.now() - before
-        if ran.returncode:
-            raise RuntimeError(f"{program} {' '.join(arguments)}:\n{ran.stdout}")
-        return seconds
+        """Run a command in the course; what it took."""
+        return command(self.folder, self.environment(), program, *arguments)
 
     def environment(self) -> dict[str, str]:
         """Of the commands: the course's `lib` is importable in stock's kernels too."""
@@ -158,6 +122,14 @@ class Scene:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self.answered(lesson, answers)), "utf-8")
 
+    def marks(self) -> dict[str, float]:
+        """What each learner has in the gradebook."""
+        from nbgrader.api import Gradebook
+
+        with Gradebook(f"sqlite:///{self.state / 'gradebook.db'}") as gradebook:
+            submissions = gradebook.assignment_submissions(self.part)
+            return {each.student.id: each.score for each in submissions}
+
     def grade(self, workers: int, *students: str) -> Seconds:
         """Grade these learners, or all; what it took."""
         if not workers:
@@ -181,7 +153,7 @@ def bodies(lesson: str) -> list[dict[str, str] | None]:
 def texts(lesson: str, count: int = 1) -> dict[str, str]:
     """The source of a lesson, or of several copies of it."""
     if lesson == REAL:
-        path = HERE.parent / f"solutions/{REAL}.py"
+        path = ROOT / f"solutions/{REAL}.py"
     else:
         path = HERE / f"lessons/{lesson.split('/')[1]}.py"
     text = path.read_text("utf-8")
@@ -256,7 +228,11 @@ def _whole(cell, source):
 
 
 def beside_stock(folder: Path, lesson: str, learners: int) -> dict:
-    """The same notebooks by every door."""
+    """The same notebooks by every door.
+
+    Raises:
+        RuntimeError: a door gives other marks than stock nbgrader.
+    """
     from course.exercises.classroom import STOCK as CONFIG
 
     handed_in = list(itertools.islice(itertools.cycle(bodies(lesson)), learners))
@@ -283,20 +259,24 @@ def beside_stock(folder: Path, lesson: str, learners: int) -> dict:
         times["overhead"] = Seconds(*(each - result["own"] for each in times["each"]))
         if workers:
             times["again"] = scene.grade(workers)
+        if scene.marks() != result.setdefault("marks", scene.marks()):
+            raise RuntimeError(f"{lesson}: other marks by {door} than by {STOCK}")
         result["doors"][door] = times
     return result
 
 
 def checks(folder: Path, lesson: str) -> dict:
-    """The seconds to a verdict of `course check`: a command of its own, the same after
-    a save under `--watch`, and one that is called in a process that stays."""
+    """The seconds to a verdict of `course check`, a command of its own and after a save
+    under `--watch`; and, taking turns with the first, of `nbgrader validate`."""
     scene = Scene(folder, texts(lesson))
     path = scene.folder / f"work/{lesson}.ipynb"
     path.parent.mkdir(parents=True)
     text = json.dumps(scene.answered(lesson, {}))
     path.write_text(text, "utf-8")
     half = path.with_suffix(".half")
-    cold = [scene.run("course", "check", lesson).wall for _ in range(CHECKS)]
+    doors = ("course", "check", lesson), ("nbgrader", "validate", str(path))
+    taken = [[scene.run(*door).wall for door in doors] for _ in range(CHECKS)]
+    cold, stock = map(statistics.median, zip(*taken))
     with subprocess.Popen(
         [BIN / "course", "check", lesson, "--watch"],
         cwd=scene.folder,
@@ -317,7 +297,8 @@ def checks(folder: Path, lesson: str) -> dict:
             watched.append(time.perf_counter() - begun)
         process.terminate()
     return {
-        "cold": statistics.median(cold),
+        "cold": cold,
+        "stock": stock,
         "watch": statistics.median(watched),
     }
 
@@ -505,6 +486,23 @@ def show_doors(lesson: str, result: dict) -> None:
     print(f"goal: with one job beyond own compute at most 1/{1 / GOAL:.0f} of stock's")
 
 
+def rows(results: dict) -> list[Row]:
+    """What goes into the table of all measurements, of what was measured."""
+    made, against = [], "stock nbgrader"
+    words = {TRIVIAL: "with nothing to compute", REAL: f"of {REAL}"}
+    for lesson in filter(results.__contains__, words):
+        judge, stock = (results[lesson]["doors"][door] for door in (ONE, STOCK))
+        what = f"grading a notebook {words[lesson]}, alone"
+        made.append(Row(what, against, judge["one"].wall, stock["one"].wall, "s"))
+        pair = judge["each"].wall, stock["each"].wall
+        made.append(Row("each notebook more in the same run", against, *pair, "s"))
+    if "check" in results:
+        pair = results["check"]["cold"], results["check"]["stock"]
+        what = "a learner’s check of a notebook"
+        made.append(Row(what, "`nbgrader validate`", *pair, "s"))
+    return made
+
+
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -516,7 +514,7 @@ def main() -> None:
     )
     chosen = parser.parse_args()
     wanted = chosen.only or ["trivial", "real", "check", "target", "profile"]
-    ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: orphans come to us
+    adopt_orphans()
     results = {
         "machine": f"{platform.machine()}, {os.cpu_count()} processors",
         "python": platform.python_version(),
@@ -537,6 +535,7 @@ def main() -> None:
             results["check"] = found = checks(folder / "check", REAL)
             print(
                 f"\ncourse check {REAL}, median of {CHECKS}: {found['cold']:.2f} s; "
+                f"nbgrader validate {found['stock']:.2f} s; "
                 f"after a save under --watch {found['watch']:.3f} s"
             )
         if "target" in wanted:
@@ -564,10 +563,7 @@ def main() -> None:
                 )
                 for label, seconds in found.items():
                     print(f"  {1000 * seconds:8.1f} ms  {label}")
-    OUT.mkdir(parents=True, exist_ok=True)
-    path = OUT / "grading.json"
-    path.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
-    print(f"\n{path}")
+    keep("grading", rows(results), **results)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,13 @@ many runs, in one thread; seconds are those of the processor. Both give the same
 to within chance, or the command fails.
 """
 
-import json
 import platform
 import random
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
+from benchmarks.side_by_side import Row, keep, timed
 from lib.reinforcement_learning import environments as worlds
 from lib.reinforcement_learning import temporal_difference as td
 from lib.reinforcement_learning import value_approximation as va
@@ -29,7 +27,6 @@ from lib.reinforcement_learning.features import (
 )
 from lib.reinforcement_learning.streams import sample_streams
 
-OUT = Path(__file__).resolve().parent.parent / "_build/benchmarks"
 APART = 5  # standard errors of the difference of two means
 
 
@@ -267,12 +264,6 @@ FIGURES: dict[str, tuple[Callable[[], np.ndarray], Callable[[], np.ndarray]]] = 
 }
 
 
-def timed(side: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
-    """What it gives, and its seconds of the processor."""
-    began = time.process_time()
-    return side(), time.process_time() - began
-
-
 def apart(one: np.ndarray, other: np.ndarray) -> float:
     """The largest difference of the means over runs, in its standard errors."""
     error = np.sqrt(one.var(0) / len(one) + other.var(0) / len(other))
@@ -285,26 +276,25 @@ def main() -> None:
     Raises:
         SystemExit: both sides of a figure are further apart than chance allows.
     """
-    rows = {}
+    figures, rows = {}, []
     print(f"{'figure':24}{'all at once':>12}{'plain loop':>12}{'ratio':>8}{'apart':>8}")
     for name, (fast, plain) in FIGURES.items():
         (one, quick), (other, slow) = timed(fast), timed(plain)
-        rows[name] = {"fast": quick, "plain": slow, "apart": apart(one, other)}
+        figures[name] = {"fast": quick, "plain": slow, "apart": apart(one, other)}
+        what = f"Sutton & Barto: {name}"
+        rows.append(Row(what, "one episode at a time", quick, slow, "s"))
         print(
             f"{name:24}{quick:>10.2f} s{slow:>10.2f} s{slow / quick:>8.1f}"
-            f"{rows[name]['apart']:>8.1f}"
+            f"{figures[name]['apart']:>8.1f}"
         )
-    OUT.mkdir(parents=True, exist_ok=True)
-    record = {
-        "machine": f"{platform.machine()}, Python {platform.python_version()}, "
-        f"numpy {np.__version__}",
-        "figures": rows,
-    }
-    text = json.dumps(record, indent=1) + "\n"
-    (OUT / "reinforcement_learning.json").write_text(text, "utf-8")
-    wrong = [name for name, row in rows.items() if row["apart"] > APART]
+    wrong = [name for name, found in figures.items() if found["apart"] > APART]
     if wrong:
         raise SystemExit(f"not the same results: {', '.join(wrong)}")
+    machine = (
+        f"{platform.machine()}, Python {platform.python_version()}, "
+        f"numpy {np.__version__}"
+    )
+    keep("reinforcement_learning", rows, machine=machine, figures=figures)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ import contextlib
 import csv
 import heapq
 import itertools
-import json
 import os
 import random
 import resource
@@ -28,11 +27,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.grading import HERE, OUT, REAL, SMALL, Scene, Split, bodies, texts
+from benchmarks.grading import REAL, SMALL, Scene, Split, bodies, texts
+from benchmarks.side_by_side import OUT, ROOT, keep
 
-sys.path.insert(0, str(HERE.parent / "tests/grading"))
+sys.path.insert(0, str(ROOT / "tests/grading"))
 
-DATA = HERE.parent / "book/_data"
+DATA = ROOT / "book/_data"
 CLASS = 100_000
 WORKERS = (2, 8, 32, 128, 512)
 SLOW = 0.01  # of notebooks that reach a limit, and are judged again alone
@@ -217,8 +217,7 @@ def main() -> None:
         if chosen.save:
             with open(DATA / name, "w", newline="", encoding="utf-8") as file:
                 csv.writer(file, lineterminator="\n").writerows(table)
-    OUT.mkdir(parents=True, exist_ok=True)
-    (OUT / "scale.json").write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    keep("scale", [], **results)
     print(f"\n{OUT / 'scale.json'}")
 
 

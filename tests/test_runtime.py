@@ -74,7 +74,7 @@ def test_the_machine_is_described_with_its_versions(on):
 
 
 def test_recorded_numbers_are_read_whole_or_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(runtime, "MEASURED", tmp_path / "book" / "_measured")
+    monkeypatch.setattr(runtime, "MEASURED", tmp_path)
     assert runtime.recorded("part/lesson") is None
     path = tmp_path / "part" / "lesson.json"
     path.parent.mkdir()
