@@ -23,7 +23,7 @@ test: $(INSTALLED)
 proof: $(INSTALLED)
 	$(BIN)/course build
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval _build/executed
-	$(BIN)/python -m pytest -m proof
+	$(BIN)/python -m pytest -m proof --numprocesses auto
 	$(BIN)/python -m benchmarks
 
 # Resolve all dependencies afresh and write requirements.lock.
