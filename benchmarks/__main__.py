@@ -38,7 +38,6 @@ QUIET = 0.5  # as many processes at work before the first measurement, at most
 BUSY = " Other work was under way (load {:.1f}): times of commands are too long."
 SAVED = ROOT / "book/_data/benchmarks.json"
 README = ROOT / "README.md"
-BEGIN, END = "<!-- benchmarks -->\n", "<!-- /benchmarks -->\n"
 
 
 def machine() -> str:
@@ -85,11 +84,12 @@ def table(record: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
-def placed(text: str, shown: str) -> str:
-    """A page with another table between its two comments."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{shown}\n{END}{after}"
+def placed(text: str, shown: str, name: str = "benchmarks") -> str:
+    """A page with another table between its two comments, which bear a name."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{shown}\n{end}{after}"
 
 
 def run() -> tuple[list[dict], list[str]]:

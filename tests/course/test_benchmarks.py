@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as everything
-from benchmarks import diffusion_to_edm, side_by_side
+from benchmarks import cold_start, diffusion_to_edm, side_by_side
 from benchmarks.side_by_side import Row, compared, digits, keep, report, turns
 from course.paths import root
 
@@ -44,9 +44,9 @@ def test_every_module_is_there_and_says_how_it_is_run(name):
     assert f"python -m benchmarks.{name}" in module.__doc__
 
 
-def test_no_measurement_is_left_out_but_the_one_that_is_too_long():
+def test_no_measurement_is_left_out_but_those_that_are_too_long():
     found = {path.stem for path in (root() / "benchmarks").glob("*.py")}
-    alone = {"__main__", "side_by_side", "peft_rates"}
+    alone = {"__main__", "side_by_side", "peft_rates", "cold_start"}
     assert found - alone == everything.MODULES.keys()
 
 
@@ -76,18 +76,53 @@ def test_the_machine_is_one_line():
 
 
 def test_placing_a_table_twice_leaves_one_and_the_page_around_it():
-    page = f"before\n{everything.BEGIN}{everything.END}after\n"
-    once = everything.placed(page, "first\n")
-    again = everything.placed(once, "second\n")
+    pairs = [f"<!-- {name} -->\n<!-- /{name} -->\n" for name in ("mine", "other")]
+    page = f"before\n{pairs[1]}{pairs[0]}after\n"
+    once = everything.placed(page, "first\n", "mine")
+    again = everything.placed(once, "second\n", "mine")
     assert again == once.replace("first", "second")
-    assert again.startswith("before\n")
-    assert again.endswith("after\n")
+    assert again.startswith(f"before\n{pairs[1]}<!-- mine -->")
+    assert again.endswith("<!-- /mine -->\nafter\n")
 
 
 def test_the_readme_shows_the_table_that_was_saved():
     text = everything.README.read_text("utf-8")
     record = json.loads(everything.SAVED.read_text("utf-8"))
     assert everything.placed(text, everything.table(record)) == text
+
+
+def test_a_cold_start_goes_through_the_two_commands_and_adds_their_minutes(
+    tmp_path, monkeypatch
+):
+    made = []
+
+    def child(command, **options):
+        made.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(cold_start.subprocess, "run", child)
+    with open(tmp_path / "log", "w") as log:
+        stages = cold_start.measure(log)
+    assert made[0][:2] == ["git", "clone"]
+    assert [command[-1] for command in made[2:]] == ["book", "test"]
+    assert all("EXTRA=oracle" in command for command in made[1:])
+    for number, stage in enumerate(stages, 1):
+        stage |= {"wall": number, "cpu": 2.0 * number}
+    record = RECORD | {"stages": stages, "passed": 1234}
+    lines = cold_start.table(record).splitlines()
+    assert "1,234 tests passed" in lines[0]
+    assert lines[-1].endswith("| 6.0 | 12.0 |")
+    assert {line.count("|") for line in lines[2:]} == {4}
+
+
+def test_a_cold_start_that_fails_says_where_to_look(tmp_path, monkeypatch):
+    failed = subprocess.CompletedProcess([], 2)
+    monkeypatch.setattr(cold_start.subprocess, "run", lambda *_, **__: failed)
+    with (
+        open(tmp_path / "log", "w") as log,
+        pytest.raises(SystemExit, match=r"make book failed: see .*log"),
+    ):
+        cold_start.run(tmp_path, tmp_path, ["book"], log)
 
 
 def test_rows_come_back_from_processes_of_their_own_and_failures_are_named(
