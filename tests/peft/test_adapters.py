@@ -106,6 +106,16 @@ def test_a_real_step_holds_what_the_formula_says(trained, name):
     assert measured["moments"] == bill["moments"] + steps
 
 
+def test_gradients_of_an_earlier_step_are_not_on_the_bill():
+    used, idle = torch.nn.Linear(3, 5), torch.nn.Linear(4, 4)
+    idle(torch.ones(4)).sum().backward()
+    both = torch.nn.ModuleList([used, idle])
+    optimiser = torch.optim.SGD(both.parameters(), lr=0.1)
+    bill = measured_bytes(both, lambda: used(torch.ones(3)).sum(), optimiser)
+    assert bill["weights"] == 4 * (20 + 20)
+    assert bill["gradients"] == 4 * 20
+
+
 @pytest.mark.parametrize(("batch", "width", "heads"), [(3, 12, 3), (5, 24, 2)])
 def test_a_layer_keeps_what_the_formula_says(batch, width, heads):
     def measured(layers):

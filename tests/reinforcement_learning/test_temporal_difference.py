@@ -569,7 +569,11 @@ def test_an_agent_learns_the_way_along_gymnasiums_cliff():
 class Cut:
     """One state, one action, a reward of 1 for ever; each episode is cut after one."""
 
+    def __init__(self):
+        self.seeds = []
+
     def reset(self, *, seed=None):
+        self.seeds.append(seed)
         return 0, {}
 
     def step(self, action):
@@ -580,6 +584,13 @@ def test_an_episode_that_is_cut_short_is_not_over():
     agent = Agent(1, 1, td.q_learning_value, 0.5, 0.0, rng(), gamma=0.5)
     same(play(Cut(), agent, 30, seed=0), np.ones(30))
     same(agent.q, [[2.0]], atol=1e-3)  # 1 + 1/2 + 1/4 + ...
+
+
+def test_the_seed_is_given_once_and_first():
+    """Given again it would repeat the first episode."""
+    env = Cut()
+    play(env, Agent(1, 1, td.q_learning_value, 0.5, 0.0, rng()), 3, seed=7)
+    assert env.seeds == [7, None, None]
 
 
 @pytest.mark.usefixtures("plain_errors")

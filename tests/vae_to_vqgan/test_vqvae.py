@@ -67,6 +67,14 @@ def test_a_code_is_its_own_nearest_and_a_tie_goes_to_the_first():
     close(nearest_code(torch.zeros(3, 1), two)[0], torch.zeros(3, dtype=torch.long))
 
 
+def test_the_codebook_that_was_given_is_not_the_one_that_learns():
+    codebook = normal(6, 3)
+    for kind in (VectorQuantizer, VectorQuantizerEMA):
+        quantiser = kind(codebook)
+        quantiser.codebook.data += 1
+        close(codebook, normal(6, 3))
+
+
 def test_codes_pass_their_gradient_to_the_codebook_only():
     z, codebook = normal(5, 3).requires_grad_(), normal(4, 3, seed=1).requires_grad_()
     idx, z_q = nearest_code(z, codebook)
