@@ -531,6 +531,11 @@ class Mutation:
             self.survived[part] = sorted({mutant.name for mutant in left})
 
 
+def survivors() -> dict[str, list[str]]:
+    """Of each part, the functions of which a mutant survived the last run."""
+    return json.loads(SURVIVORS.read_text()) if SURVIVORS.is_file() else {}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parts = [SHARED, *(path.parent.name for path in sorted(LIB.glob("*/__init__.py")))]
@@ -543,8 +548,7 @@ def main() -> None:
         help="only functions of which a mutant survived the last run",
     )
     options = parser.parse_args()
-    survived = json.loads(SURVIVORS.read_text()) if SURVIVORS.is_file() else {}
-    again = {name for names in survived.values() for name in names}
+    again = {name for names in survivors().values() for name in names}
     mutation = Mutation(options.part, options.jobs, again if options.again else None)
     files = [path for path in TESTS.glob("test_*.py") if path.name not in OTHERS]
     files = files if SHARED in mutation.parts else []
@@ -555,7 +559,7 @@ def main() -> None:
     if code:
         sys.exit(code)
     SURVIVORS.parent.mkdir(exist_ok=True)
-    SURVIVORS.write_text(json.dumps(survived | mutation.survived, indent=1))
+    SURVIVORS.write_text(json.dumps(survivors() | mutation.survived, indent=1))
     if options.save:
         with TABLE.open(encoding="utf-8", newline="") as stream:
             rows = {row[0]: row for row in csv.reader(stream)}

@@ -173,6 +173,19 @@ def test_the_ladder_keeps_less_than_any_gradient_through_the_backbone():
         assert spent["ladder"] < spent["bias"] / 20 < spent["whole"] / 20
 
 
+def test_the_ladder_ends_at_the_width_of_its_last_rung():
+    widths = [24, 16, 36]
+    side = ladder.LadderSideNetwork(widths, 4, 2, seeded(2))
+    features = [torch.rand(1, 5, width, generator=seeded(3)) for width in widths]
+    assert side(features).shape == (1, 5, 36)
+
+
+def test_counting_operations_prints_nothing(capsys):
+    weight = torch.ones(2, 3, requires_grad=True)
+    assert ladder.flops(lambda: (weight @ torch.ones(3, 4)).sum())[0] == 2 * 24
+    assert capsys.readouterr().out == ""
+
+
 def test_only_the_ladder_and_the_head_are_trained(monkeypatch, tmp_path):
     monkeypatch.setattr(ladder.runtime, "TRAINED", tmp_path)
     size = replace(vit.CPU, pretrain_steps=1, tune_steps=1, batch=2, seeds=2)
