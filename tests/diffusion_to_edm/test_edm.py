@@ -534,6 +534,30 @@ def test_a_new_network_says_nothing_and_a_trained_one_hears_the_noise():
     assert (net(x, torch.tensor(0.3)) - net(x, torch.tensor(0.4))).abs().max() > 1e-3
 
 
+def test_the_noise_is_told_in_waves_of_octaves():
+    noise = torch.tensor([0.0, 0.3, -1.7])
+    waves = denoisers.waves(noise, 14)
+    for k, octave in enumerate(range(-1, 6)):
+        angle = noise * 2.0**octave
+        torch.testing.assert_close(waves[:, k], angle.cos())
+        torch.testing.assert_close(waves[:, k + 7], angle.sin())
+
+
+def test_every_block_of_a_network_has_all_its_layers():
+    """None is left over, which no gradient would reach."""
+    for size in (denoisers.CPU, denoisers.GPU):
+        net = denoisers.network(dataclasses.replace(size, width=8), seeded())
+        for parameter in net.parameters():
+            torch.nn.init.normal_(parameter, std=0.3, generator=seeded(1))
+        x = normal(2, 1, size.pixels, size.pixels).float()
+        net(x, torch.tensor([0.3, 0.9])).square().sum().backward()
+        assert all(p.grad.abs().max() > 0 for p in net.parameters())
+    widths = [block.shortcut.out_channels for block in (*net.down, net.middle, *net.up)]
+    assert widths == [8, 16, 32, 32, 16, 8, 8]
+    mlp = denoisers.MLP(4, 6, 3)
+    assert [len(each) for each in (mlp.norms, mlp.tell, mlp.up, mlp.down)] == [3] * 4
+
+
 # What is refused
 
 

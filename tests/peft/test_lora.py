@@ -187,6 +187,19 @@ def test_dora_row_by_row():
     torch.testing.assert_close(got.norm(dim=1), m)
 
 
+def test_no_gradient_goes_through_the_norm_of_a_dora_weight():
+    """A constant gain for each row: the gradient of W0 is that gain."""
+    W0, A, B, m = (
+        normal(5, 7),
+        normal(3, 7, seed=1),
+        normal(5, 3, seed=2),
+        torch.ones(5),
+    )
+    lora.dora_weight(W0.requires_grad_(), A, B, m.double()).sum().backward()
+    gain = 1 / (W0 + B @ A).norm(dim=1)
+    torch.testing.assert_close(W0.grad, gain.detach()[:, None].expand(5, 7))
+
+
 def test_a_dora_layer_is_its_weight():
     made, x = moved(lora.DoRALinear), normal(4, 7, seed=4)
     weight = lora.dora_weight(made.base.weight, made.A, made.scale * made.B, made.m)
