@@ -331,6 +331,17 @@ def test_every_method_trains_all_copies_at_once(method, monkeypatch):
     assert int(got["trained"]) == 8 * 32 + 10 * 16 + 10 + extra
 
 
+def test_ranks_are_compared_at_one_scale(monkeypatch):
+    models = []
+    monkeypatch.setattr(runtime, "trained", lambda name, make, *args: make(*args))
+    monkeypatch.setattr(vit, "tune", lambda made, *rest: models.extend(made) or {})
+    for r in lora.SPENT:
+        lora.turned_lora(SMALL, r)
+    layers = [layer for model in models for layer in model.modules()]
+    scales = {layer.scale for layer in layers if isinstance(layer, lora.LoRALinear)}
+    assert scales == {lora.SCALE}
+
+
 def test_the_size_for_a_gpu_takes_a_step_on_the_cpu(monkeypatch):
     size = replace(vit.GPU, pretrain_steps=1, tune_steps=1, seeds=2, batch=2)
     monkeypatch.setattr(runtime, "trained", lambda name, make, *args: make(*args))

@@ -593,6 +593,17 @@ def test_the_seed_is_given_once_and_first():
     assert env.seeds == [7, None, None]
 
 
+def test_an_error_is_what_came_more_than_was_expected():
+    """And a step of size alpha along it: two runs, two step sizes."""
+    v = np.zeros((2, 3, 2))
+    v[:, 1] = 4.0
+    rows, states, after = np.array([0, 1]), np.array([0, 0]), np.array([1, 2])
+    rewards, alphas = np.array([1.0, -2.0]), np.array([0.5, 0.25])
+    errors = td.td0_update(v, rows, states, rewards, after, alphas, 0.5)
+    same(errors, [[3.0, 3.0], [-2.0, -2.0]])
+    same(v[:, 0], [[1.5, 0.75], [-1.0, -0.5]])
+
+
 @pytest.mark.usefixtures("plain_errors")
 def test_what_is_wrong_is_named():
     with pytest.raises(ValueError, match="n must be at least 1, got 0"):
