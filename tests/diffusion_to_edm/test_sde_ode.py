@@ -117,6 +117,15 @@ def test_a_thousand_steps_of_ddpm_are_nearly_vp():
     assert 0.9 < float(abar[-1].sqrt() / m[-1]) < 1
 
 
+@every_sde
+def test_noise_has_a_positive_size(sde):
+    t = torch.linspace(0.01, 1, 9)
+    assert (sde.diffusion(t) > 0).all()
+    assert (sde.marginal(t)[1] > 0).all()
+    if isinstance(sde, VESDE):
+        assert (sde.sigma(t) > 0).all()
+
+
 def test_sub_vp_has_less_noise_than_vp_at_every_time():
     t = torch.tensor(TIMES[1:], dtype=torch.float64)
     assert (SubVPSDE().marginal(t)[1] < VPSDE().marginal(t)[1]).all()

@@ -593,6 +593,12 @@ def test_the_seed_is_given_once_and_first():
     assert env.seeds == [7, None, None]
 
 
+def test_every_run_believes_the_same_at_first_and_nothing_of_an_end():
+    v = BATCH.values(0.5)
+    assert v.shape == (3, len(WORLD.start), 1)
+    same(v[..., 0], np.tile(np.where(WORLD.terminal, 0, 0.5), (3, 1)))
+
+
 def test_an_error_is_what_came_more_than_was_expected():
     """And a step of size alpha along it: two runs, two step sizes."""
     v = np.zeros((2, 3, 2))
