@@ -428,11 +428,12 @@ class Mutation:
         self.rows, self.survived = {}, {}
 
     def pytest_runtestloop(self, session):
-        session.config._tmp_path_factory.getbasetemp()  # made anew if a fork asked
         for module in self.modules:
             importlib.import_module(module.name)
-        # No fork writes where the chapters look for what was trained.
-        importlib.import_module("lib.runtime").TRAINED = Path(tempfile.mkdtemp())
+        # No fork writes where the chapters look for what was trained; and none is the
+        # first to ask for a folder, which would empty it for all.
+        folder = session.config._tmp_path_factory.mktemp("trained")
+        importlib.import_module("lib.runtime").TRAINED = folder
         self.items = defaultdict(list)
         for item in session.items:
             folder = item.path.parent
