@@ -369,6 +369,19 @@ def kept_apart(monkeypatch, tmp_path):
 
 
 @pytest.mark.usefixtures("kept_apart")
+def test_the_words_of_a_prompt_are_all_patches_of_all_pictures(monkeypatch):
+    vocabularies, made = [], pt.SoftPrompt
+
+    def spy(words, chosen):
+        vocabularies.append(len(words))
+        return made(words, chosen)
+
+    monkeypatch.setattr(pt, "SoftPrompt", spy)
+    pt.turned_prompt(SIZE)
+    assert set(vocabularies) == {vit.TRAIN * 16}
+
+
+@pytest.mark.usefixtures("kept_apart")
 @pytest.mark.parametrize(
     ("row", "own"),
     [

@@ -82,6 +82,21 @@ def test_the_sign_and_the_scale_of_the_weights_do_not_matter():
     assert not torch.equal(book, -book.flip(0))  # so the sign matters a little
 
 
+def test_int4_has_fifteen_values_at_equal_distances_from_minus_one_to_one():
+    torch.testing.assert_close(q.int4_codebook(), torch.linspace(-1, 1, 15))
+
+
+def test_an_error_is_the_length_that_is_lost_over_the_length_there_was():
+    w, book = torch.tensor([1.0, 0.4, -0.4, 0.0]), torch.tensor([-1.0, 0.0, 1.0])
+    got = q.root_mean_square_error(w, book, block=4)
+    assert got == pytest.approx((0.32 / 1.32) ** 0.5)
+
+
+def test_a_scale_costs_half_a_bit_a_weight_and_an_eighth_when_quantised():
+    assert q.bits_per_weight() == 4 + 0.5
+    assert q.bits_per_weight(double=True) == 4 + 1 / 8 + 1 / 8 / 64
+
+
 def test_on_normal_weights_nf4_errs_less_than_int4():
     for seed in range(3):
         w = torch.randn(1000, 64, generator=seeded(seed))
