@@ -440,6 +440,15 @@ def test_a_chapter_weighs_less_than_it_may(path):
     assert len(gzip.compress(text.encode())) + sum(sizes) < 200_000
 
 
+def test_no_file_lies_beside_the_pages_that_none_of_them_loads():
+    files = [file for file in (SITE / "_static").rglob("*") if file.is_file()]
+    texts = [path.read_text("utf-8") for path in SITE.rglob("*.html")]
+    texts += [path.read_text("utf-8") for path in files if path.suffix == ".css"]
+    text = "\n".join(texts)
+    # The licence has to be wherever KaTeX is.
+    assert [file.name for file in files if file.name not in text] == ["LICENSE"]
+
+
 def test_nothing_is_left_of_other_themes():
     for path in FOUND:
         text = (SITE / path).read_text("utf-8")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from docutils import nodes
 
+INDEX = "search-index.js"
 # What nobody searches for, or what would hide the text around it.
 LEFT_OUT = (nodes.literal_block, nodes.math_block, nodes.raw, nodes.title)
 
@@ -68,7 +69,7 @@ def write(app, exception):
         if file.is_file():
             rows += json.loads(file.read_text(encoding="utf-8"))
     text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
-    target = Path(app.outdir) / "_static" / "search-index.js"
+    target = Path(app.outdir) / "_static" / INDEX
     target.write_text(f"window.courseIndex = {text};\n", encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ import yaml
 from docutils import nodes
 
 from course.paths import root
-from course.site import map
+from course.site import map, search
 
 STATIC = Path(__file__).parent / "static"
 THEME = Path(__file__).parent / "theme"
@@ -200,9 +200,22 @@ def light(body: str, size: dict[str, list[str]]) -> str:
     return re.sub(r'<img [^>]*src="[^"]*_images/[^>]*>', image, body)
 
 
+def tidy(app, exception):
+    """Take away from the site the scripts and styles of Sphinx and its extensions, and
+    what only the build needs: no page loads them."""
+    build = {"katex/katex.min.js", "katex/README.md"}
+    ours = {file.relative_to(STATIC).as_posix() for file in STATIC.rglob("*")} - build
+    placed = Path(app.outdir) / "_static"
+    for file in sorted(placed.rglob("*"), reverse=True):
+        if file.relative_to(placed).as_posix() in {*ours, search.INDEX}:
+            continue
+        file.rmdir() if file.is_dir() else file.unlink()
+
+
 def setup(app):
     """Register the theme."""
     missing = ("404", {"title": "No such page"}, "404.html")
     app.add_html_theme("course", str(THEME))
     app.connect("html-page-context", fill, priority=800)
     app.connect("html-collect-pages", lambda app: [missing])
+    app.connect("build-finished", tidy)
