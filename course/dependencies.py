@@ -1,4 +1,4 @@
-"""Write what reading tells into `DEPENDENCIES.md`: licences, and who imports what.
+"""Write the licences of what is installed into `DEPENDENCIES.md`.
 
     python -m course.dependencies        (or: make dependencies)
 
@@ -36,8 +36,8 @@ FAMILIES = {
     "PSF": r"PSF|Python Software Foundation|matplotlib",
 }
 COPYLEFT = ("AGPL", "LGPL", "GPL", "MPL")
-# A row of a table: what it is about, a licence, who imports it, and what is by hand.
-ROW = re.compile(r"^\| `([^`]+)` \| [^|]* \| [^|]* \|", re.MULTILINE)
+# A row of a table: what it is about, a licence, and what is by hand.
+ROW = re.compile(r"^\| `([^`]+)` \| [^|]* \|", re.MULTILINE)
 SUMMARY = re.compile(r"(<!-- lock -->\n).*(<!-- end -->)", re.DOTALL)
 
 
@@ -148,9 +148,7 @@ def importers(name: str) -> list[str]:
 
 def row(what: str) -> str:
     """The columns that are read, of a package or of a path in the repository."""
-    if "/" in what:
-        return f"| `{what}` | {bundled(what)} | – |"
-    return f"| `{what}` | {licence(what)} | {', '.join(importers(what)) or '–'} |"
+    return f"| `{what}` | {bundled(what) if '/' in what else licence(what)} |"
 
 
 def summary() -> str:
