@@ -6,9 +6,9 @@ Breaks every function and method of `lib` in up to four simple ways, a sign, an 
 factor, an index off by one, and runs the tests of its part that reach it: `lib/part` by
 `tests/part`, the modules that lie in `lib` itself ("shared") by `tests/test_*.py`.
 Survivors are printed. Those that `mutants.toml` lists change nothing that can be seen,
-and it says why: they are not tried. After a test was added `--again` tries the mutants
-of those functions alone of which one survived; `--save` writes the rows of the given
-parts into `book/_data/mutation.csv`.
+and it says why: they are not tried. After a test was added `--again` tries those alone
+that the last run did not notice; `--save` writes the rows of the given parts into
+`book/_data/mutation.csv`.
 
 Of kept tools, cosmic-ray writes each mutant to disk and starts the tests anew: five
 seconds for torch, some 2,000 times. mutmut forks, but collects the tests for each
@@ -55,7 +55,7 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 LIB, TESTS = ROOT / "lib", ROOT / "tests"
 TABLE = ROOT / "book/_data/mutation.csv"
-SURVIVORS = ROOT / "_build/mutants.json"
+NOTICED_BEFORE = ROOT / "_build/mutants.json"
 EQUIVALENT = TESTS / "mutants.toml"
 COLUMNS = ["part", "functions", "mutants", "noticed", "equivalent"]
 SHARED = "shared"
@@ -296,6 +296,7 @@ class Mutant:
             pairs = zip(old.split(", "), new.split(", "))
             old, new = next((left, right) for left, right in pairs if left != right)
         self.change = f"{old} → {new}"
+        self.key = f"{self.name}: {self.change}"
 
     def swap(self) -> None:
         """The wrong node into its place, or the right one back."""
@@ -421,18 +422,19 @@ def forked(tasks: Iterable, work: Callable, jobs: int) -> Iterator[tuple[object,
 class Mutation:
     """A plugin of pytest: once the tests are collected, it runs them on mutants."""
 
-    def __init__(self, parts: list[str], jobs: int, again: set[str] | None):
-        self.parts, self.jobs, self.again = parts, jobs, again
+    def __init__(self, parts: list[str], jobs: int, noticed: set[str]):
+        self.parts, self.jobs, self.noticed = parts, jobs, noticed
         modules = map(Module, sorted(LIB.rglob("*.py")))
         self.modules = [module for module in modules if module.part in parts]
-        self.rows, self.survived = {}, {}
+        self.rows, self.journal = {}, {}
 
     def pytest_runtestloop(self, session):
-        session.config._tmp_path_factory.getbasetemp()  # made anew if a fork asked
         for module in self.modules:
             importlib.import_module(module.name)
-        # No fork writes where the chapters look for what was trained.
-        importlib.import_module("lib.runtime").TRAINED = Path(tempfile.mkdtemp())
+        # No fork writes where the chapters look for what was trained; and none is the
+        # first to ask for a folder, which would empty it for all.
+        folder = session.config._tmp_path_factory.mktemp("trained")
+        importlib.import_module("lib.runtime").TRAINED = folder
         self.items = defaultdict(list)
         for item in session.items:
             folder = item.path.parent
@@ -501,11 +503,10 @@ class Mutation:
         """All mutants but those known to be equivalent; tells of the survivors."""
         mutants = [mutant for module in self.modules for mutant in chosen(module)]
         known = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8"))["mutant"]
-        known = {(each["function"], each["change"]) for each in known}
-        equal = [mutant for mutant in mutants if (mutant.name, mutant.change) in known]
+        known = {f"{each['function']}: {each['change']}" for each in known}
+        equal = [mutant for mutant in mutants if mutant.key in known]
         tried = [mutant for mutant in mutants if mutant not in equal]
-        if self.again is not None:
-            tried = [mutant for mutant in tried if mutant.name in self.again]
+        tried = [mutant for mutant in tried if mutant.key not in self.noticed]
         reached = [mutant for mutant in tried if mutant.name in self.tests]
         survivors, stopped = [], 0
         ends = [(mutant, 0) for mutant in tried if mutant.name not in self.tests]
@@ -528,7 +529,15 @@ class Mutation:
             broken = {mutant.name for mutant in own}
             self.rows[part] = [part, len(broken), len(own), noticed, len(same)]
             print(*self.rows[part])
-            self.survived[part] = sorted({mutant.name for mutant in left})
+            unnoticed = {mutant.key for mutant in left + same}
+            self.journal[part] = [m.key for m in own if m.key not in unnoticed]
+
+
+def noticed_before() -> dict[str, list[str]]:
+    """The keys of the mutants of each part that its last run noticed."""
+    if not NOTICED_BEFORE.is_file():
+        return {}
+    return json.loads(NOTICED_BEFORE.read_text(encoding="utf-8"))
 
 
 def main() -> None:
@@ -540,12 +549,11 @@ def main() -> None:
     parser.add_argument(
         "--again",
         action="store_true",
-        help="only functions of which a mutant survived the last run",
+        help="only mutants that the last run did not notice, and new ones",
     )
     options = parser.parse_args()
-    survived = json.loads(SURVIVORS.read_text()) if SURVIVORS.is_file() else {}
-    again = {name for names in survived.values() for name in names}
-    mutation = Mutation(options.part, options.jobs, again if options.again else None)
+    known = itertools.chain(*noticed_before().values()) if options.again else ()
+    mutation = Mutation(options.part, options.jobs, set(known))
     files = [path for path in TESTS.glob("test_*.py") if path.name not in OTHERS]
     files = files if SHARED in mutation.parts else []
     files += [TESTS / part for part in mutation.parts if part != SHARED]
@@ -554,8 +562,9 @@ def main() -> None:
         code = pytest.main([*quiet, *map(str, files)], [mutation])
     if code:
         sys.exit(code)
-    SURVIVORS.parent.mkdir(exist_ok=True)
-    SURVIVORS.write_text(json.dumps(survived | mutation.survived, indent=1))
+    journal = json.dumps(noticed_before() | mutation.journal, indent=1)
+    NOTICED_BEFORE.parent.mkdir(exist_ok=True)
+    NOTICED_BEFORE.write_text(journal, encoding="utf-8")
     if options.save:
         with TABLE.open(encoding="utf-8", newline="") as stream:
             rows = {row[0]: row for row in csv.reader(stream)}

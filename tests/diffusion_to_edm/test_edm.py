@@ -286,6 +286,23 @@ def test_the_loss_draws_its_levels_as_said():
     assert float(levels.std()) == pytest.approx(1.6, abs=0.03)
 
 
+def test_the_loss_of_a_denoiser_that_says_nothing_is_the_mean_of_its_weights():
+    asked = []
+
+    def nothing(x, sigma):
+        asked.append(sigma)
+        return torch.zeros_like(x)
+
+    loss = edm_loss(nothing, torch.ones(50, 1, 2, 2), eps_coeffs, -0.8, 0.3, seeded(3))
+    [sigma] = asked
+    torch.testing.assert_close(loss, (eps_coeffs(sigma).out ** -2).mean())
+
+
+def test_two_levels_are_the_ends():
+    got = karras_sigmas(2, 0.1, 3.0, 7.0)
+    torch.testing.assert_close(got, number([3.0, 0.1, 0.0]))
+
+
 # Noise levels
 
 
@@ -532,6 +549,56 @@ def test_a_new_network_says_nothing_and_a_trained_one_hears_the_noise():
     assert (net(x, torch.tensor(0.3)) == 0).all()
     torch.nn.init.normal_(net.last.weight, generator=seeded(1))
     assert (net(x, torch.tensor(0.3)) - net(x, torch.tensor(0.4))).abs().max() > 1e-3
+
+
+def test_the_noise_is_told_in_waves_of_octaves():
+    noise = torch.tensor([0.0, 0.3, -1.7])
+    waves = denoisers.waves(noise, 14)
+    for k, octave in enumerate(range(-1, 6)):
+        angle = noise * 2.0**octave
+        torch.testing.assert_close(waves[:, k], angle.cos())
+        torch.testing.assert_close(waves[:, k + 7], angle.sin())
+
+
+def test_training_lowers_the_loss_from_that_of_saying_nothing():
+    size = dataclasses.replace(denoisers.CPU, width=32, steps=120, batch=32)
+    own = functools.partial(edm_coeffs, sigma_data=0.5)
+    D = EDMPrecond(denoisers.network(size, seeded()), 0.5)
+
+    def loss(x, generator):
+        return edm_loss(D, x - 0.3, own, -1.2, 1.2, generator)
+
+    digits = images.digits()[0][:200]
+    losses = denoisers.fit_denoiser(D.net, digits, loss, size, seeded(1))
+    assert 0.3 < losses[:5].mean() < 2, "a target of variance one"
+    assert 0 < losses[-20:].mean() < 0.9 * losses[:5].mean()
+
+
+def test_weights_start_with_variance_one_over_fan_in():
+    size = dataclasses.replace(denoisers.CPU, width=200)
+    net = denoisers.network(size, seeded())
+    for layer in (*net.tell, *net.up, *net.down):
+        std = layer.in_features**-0.5
+        assert layer.weight.std().item() == pytest.approx(std, rel=0.05)
+        assert not layer.bias.any()
+    assert all((norm.weight == 1).all() for norm in net.norms)
+    again = denoisers.network(size, seeded()).state_dict()
+    torch.testing.assert_close(net.state_dict(), again)
+
+
+def test_every_block_of_a_network_has_all_its_layers():
+    """None is left over, which no gradient would reach."""
+    for size in (denoisers.CPU, denoisers.GPU):
+        net = denoisers.network(dataclasses.replace(size, width=8), seeded())
+        for parameter in net.parameters():
+            torch.nn.init.normal_(parameter, std=0.3, generator=seeded(1))
+        x = normal(2, 1, size.pixels, size.pixels).float()
+        net(x, torch.tensor([0.3, 0.9])).square().sum().backward()
+        assert all(p.grad.abs().max() > 0 for p in net.parameters())
+    widths = [block.shortcut.out_channels for block in (*net.down, net.middle, *net.up)]
+    assert widths == [8, 16, 32, 32, 16, 8, 8]
+    mlp = denoisers.MLP(4, 6, 3)
+    assert [len(each) for each in (mlp.norms, mlp.tell, mlp.up, mlp.down)] == [3] * 4
 
 
 # What is refused

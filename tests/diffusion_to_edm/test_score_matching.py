@@ -152,6 +152,12 @@ def test_the_gradient_of_the_trace_reaches_the_parameters():
     same(a.grad, -4 * 5 + a.detach() * x.square().sum())
 
 
+def test_slicing_leaves_its_argument_as_it_was():
+    x = normal(4, 3)
+    sliced_sm_loss(lambda y: -y, x, seeded())
+    assert not x.requires_grad
+
+
 def test_slicing_works_where_gradients_are_switched_off():
     with torch.no_grad():
         loss = sliced_sm_loss(lambda y: -y, torch.zeros(3, 2), seeded())

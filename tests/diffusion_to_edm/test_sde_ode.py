@@ -117,6 +117,15 @@ def test_a_thousand_steps_of_ddpm_are_nearly_vp():
     assert 0.9 < float(abar[-1].sqrt() / m[-1]) < 1
 
 
+@every_sde
+def test_noise_has_a_positive_size(sde):
+    t = torch.linspace(0.01, 1, 9)
+    assert (sde.diffusion(t) > 0).all()
+    assert (sde.marginal(t)[1] > 0).all()
+    if isinstance(sde, VESDE):
+        assert (sde.sigma(t) > 0).all()
+
+
 def test_sub_vp_has_less_noise_than_vp_at_every_time():
     t = torch.tensor(TIMES[1:], dtype=torch.float64)
     assert (SubVPSDE().marginal(t)[1] < VPSDE().marginal(t)[1]).all()
@@ -378,8 +387,11 @@ def test_the_exact_trace_is_that_of_the_jacobian():
 def test_the_estimated_trace_is_exact_on_average_over_all_signs():
     x = points(4, 3)
     signs = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0]).double()] * 3)
-    y, _ = hutchinson_trace(field, x, torch.ones_like(x))
+    y, once = hutchinson_trace(field, x, torch.ones_like(x))
     torch.testing.assert_close(y, field(x))
+    assert not x.requires_grad
+    _, twice = hutchinson_trace(field, x, 2 * torch.ones_like(x))
+    torch.testing.assert_close(twice, 4 * once)
     every = [hutchinson_trace(field, x, v.expand_as(x))[1] for v in signs]
     torch.testing.assert_close(torch.stack(every).mean(0), exact_trace(field, x)[1])
 
@@ -421,3 +433,5 @@ def test_bad_arguments_are_named():
         euler_maruyama(VPSDE(), score, x, [0.0, 1.0], seeded())
     with pytest.raises(ValueError, match=r"ts must run from 0 to 1, got 1\.0 to 0\.0"):
         ode_log_likelihood(VPSDE(), score, x, down(2))
+    with pytest.raises(ValueError, match=r"ts must run from 0 to 1, got 0\.0 to 0\.5"):
+        ode_log_likelihood(VPSDE(), score, x, [0.0, 0.5])

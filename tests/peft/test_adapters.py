@@ -106,6 +106,21 @@ def test_a_real_step_holds_what_the_formula_says(trained, name):
     assert measured["moments"] == bill["moments"] + steps
 
 
+def test_gradients_of_an_earlier_step_are_not_on_the_bill():
+    used, idle = torch.nn.Linear(3, 5), torch.nn.Linear(4, 4)
+    idle(torch.ones(4)).sum().backward()
+    both = torch.nn.ModuleList([used, idle])
+    optimiser = torch.optim.SGD(both.parameters(), lr=0.1)
+    bill = measured_bytes(both, lambda: used(torch.ones(3)).sum(), optimiser)
+    assert bill["weights"] == 4 * (20 + 20)
+    assert bill["gradients"] == 4 * 20
+
+
+def test_an_adapter_starts_with_sums_of_size_one_on_the_way_down():
+    down = Adapter(900, 30, F.gelu, seeded(0)).down.weight
+    assert down.std().item() == pytest.approx(1 / 30, rel=0.05)
+
+
 @pytest.mark.parametrize(("batch", "width", "heads"), [(3, 12, 3), (5, 24, 2)])
 def test_a_layer_keeps_what_the_formula_says(batch, width, heads):
     def measured(layers):
@@ -298,6 +313,15 @@ def test_what_hangs_on_parameters_alone_is_no_operation():
             return F.linear(x, self.weight / self.weight.norm())
 
     assert sequential_operations(Normed(3, 2), torch.rand(1, 3)) == (1, 1)
+
+
+def test_taking_a_part_of_what_was_split_is_no_operation():
+    class Gated(nn.Module):
+        def forward(self, x):
+            one, other = x.chunk(2, -1)
+            return one.exp() + other
+
+    assert sequential_operations(Gated(), torch.rand(1, 4)) == (2, 2)
 
 
 @pytest.mark.parametrize("width", [12, 48])

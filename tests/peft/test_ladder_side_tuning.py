@@ -132,6 +132,19 @@ def test_no_gradient_enters_the_backbone(rungs):
     assert all(p.grad is not None for p in ours.side.parameters())
 
 
+def test_at_the_start_the_head_reads_the_mean_of_ladder_and_backbone():
+    ours, (x, _) = ladder.Ladder(model(), 4, 2, seeded(2), (1, 3)), batch()
+    found = ladder.features(ours.backbone, x)
+    beside = ours.side([found[0], found[1], found[3]])[:, 0]
+    own = ours.backbone.norm(found[-1][:, 0])
+    torch.testing.assert_close(ours(x), ours.backbone.head((beside + own) / 2))
+
+
+def test_the_ladder_of_the_table_has_a_rung_after_every_other_block():
+    size = replace(SMALL, layers=7)
+    assert ladder.ladder(size, model(size), seeded(2), r=4).rungs == (1, 3, 5)
+
+
 def test_a_closed_gate_leaves_the_backbone_alone():
     ours, (x, _) = ladder.Ladder(model(), 4, 2, seeded(2)), batch()
     with torch.no_grad():
@@ -171,6 +184,19 @@ def test_the_ladder_keeps_less_than_any_gradient_through_the_backbone():
             spent[name] = ladder.flops(loss)[1]
         assert kept["ladder"] < kept["bias"] / 3 < kept["whole"] / 3
         assert spent["ladder"] < spent["bias"] / 20 < spent["whole"] / 20
+
+
+def test_the_ladder_ends_at_the_width_of_its_last_rung():
+    widths = [24, 16, 36]
+    side = ladder.LadderSideNetwork(widths, 4, 2, seeded(2))
+    features = [torch.rand(1, 5, width, generator=seeded(3)) for width in widths]
+    assert side(features).shape == (1, 5, 36)
+
+
+def test_counting_operations_prints_nothing(capsys):
+    weight = torch.ones(2, 3, requires_grad=True)
+    assert ladder.flops(lambda: (weight @ torch.ones(3, 4)).sum())[0] == 2 * 24
+    assert capsys.readouterr().out == ""
 
 
 def test_only_the_ladder_and_the_head_are_trained(monkeypatch, tmp_path):

@@ -187,6 +187,19 @@ def test_dora_row_by_row():
     torch.testing.assert_close(got.norm(dim=1), m)
 
 
+def test_no_gradient_goes_through_the_norm_of_a_dora_weight():
+    """A constant gain for each row: the gradient of W0 is that gain."""
+    W0, A, B, m = (
+        normal(5, 7),
+        normal(3, 7, seed=1),
+        normal(5, 3, seed=2),
+        torch.ones(5),
+    )
+    lora.dora_weight(W0.requires_grad_(), A, B, m.double()).sum().backward()
+    gain = 1 / (W0 + B @ A).norm(dim=1)
+    torch.testing.assert_close(W0.grad, gain.detach()[:, None].expand(5, 7))
+
+
 def test_a_dora_layer_is_its_weight():
     made, x = moved(lora.DoRALinear), normal(4, 7, seed=4)
     weight = lora.dora_weight(made.base.weight, made.A, made.scale * made.B, made.m)
@@ -316,6 +329,17 @@ def test_every_method_trains_all_copies_at_once(method, monkeypatch):
     assert got["losses"].shape == (2,)
     extra = 16 if method == "dora" else 0
     assert int(got["trained"]) == 8 * 32 + 10 * 16 + 10 + extra
+
+
+def test_ranks_are_compared_at_one_scale(monkeypatch):
+    models = []
+    monkeypatch.setattr(runtime, "trained", lambda name, make, *args: make(*args))
+    monkeypatch.setattr(vit, "tune", lambda made, *rest: models.extend(made) or {})
+    for r in lora.SPENT:
+        lora.turned_lora(SMALL, r)
+    layers = [layer for model in models for layer in model.modules()]
+    scales = {layer.scale for layer in layers if isinstance(layer, lora.LoRALinear)}
+    assert scales == {lora.SCALE}
 
 
 def test_the_size_for_a_gpu_takes_a_step_on_the_cpu(monkeypatch):

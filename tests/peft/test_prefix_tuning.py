@@ -62,6 +62,22 @@ def test_a_prefix_is_a_gated_mixture(m, scale):
     )
 
 
+def test_encoders_start_as_pytorch_draws_them():
+    """Uniform within one over the root of what enters, from the generator given."""
+    encoder = pt.PrefixEncoder(2, 5, 3, 12, seeded(), 49)
+    prompts = pt.PromptEncoder(5, 24, 25, seeded())
+    lstm = prompts.lstm_head
+    for layers, rows in (
+        ([encoder.transform[0].weight], 36),
+        ([encoder.transform[2].weight, encoder.transform[2].bias], 49),
+        (list(lstm.parameters()), 25),
+    ):
+        numbers = torch.cat([weight.flatten() for weight in layers]) * rows**0.5
+        assert_close(numbers.min().item(), -1.0, rtol=0, atol=0.02)
+        assert_close(numbers.max().item(), 1.0, rtol=0, atol=0.02)
+        assert abs(numbers.mean()) < 0.05
+
+
 def test_the_gate_is_the_attention_that_the_prefix_gets():
     q, k, _, pk, _ = attention_input(keys=5)
     scores = torch.cat([q @ pk.mT, (q @ k.mT).masked_fill(~CAUSAL, -torch.inf)], -1)
@@ -350,6 +366,19 @@ def test_in_a_causal_model_a_soft_prompt_is_a_prefix(gpt2):
 @pytest.fixture
 def kept_apart(monkeypatch, tmp_path):
     monkeypatch.setattr(pt.runtime, "TRAINED", tmp_path)
+
+
+@pytest.mark.usefixtures("kept_apart")
+def test_the_words_of_a_prompt_are_all_patches_of_all_pictures(monkeypatch):
+    vocabularies, made = [], pt.SoftPrompt
+
+    def spy(words, chosen):
+        vocabularies.append(len(words))
+        return made(words, chosen)
+
+    monkeypatch.setattr(pt, "SoftPrompt", spy)
+    pt.turned_prompt(SIZE)
+    assert set(vocabularies) == {vit.TRAIN * 16}
 
 
 @pytest.mark.usefixtures("kept_apart")

@@ -82,6 +82,16 @@ def test_the_sign_and_the_scale_of_the_weights_do_not_matter():
     assert not torch.equal(book, -book.flip(0))  # so the sign matters a little
 
 
+def test_int4_has_fifteen_values_at_equal_distances_from_minus_one_to_one():
+    torch.testing.assert_close(q.int4_codebook(), torch.linspace(-1, 1, 15))
+
+
+def test_an_error_is_the_length_that_is_lost_over_the_length_there_was():
+    w, book = torch.tensor([1.0, 0.4, -0.4, 0.0]), torch.tensor([-1.0, 0.0, 1.0])
+    got = q.root_mean_square_error(w, book, block=4)
+    assert got == pytest.approx((0.32 / 1.32) ** 0.5)
+
+
 def test_on_normal_weights_nf4_errs_less_than_int4():
     for seed in range(3):
         w = torch.randn(1000, 64, generator=seeded(seed))
@@ -120,7 +130,7 @@ def test_scales_are_off_by_half_a_step():
 
 def test_bits_are_those_of_the_paper():
     assert q.bits_per_weight() == 4.5
-    assert abs(q.bits_per_weight(double=True) - 4.127) < 1e-3
+    assert q.bits_per_weight(double=True) == 4 + (8 + 32 / 256) / 64
 
 
 def test_a_layer_computes_with_what_it_stores_and_is_smaller():

@@ -142,6 +142,36 @@ def test_the_best_walk_along_the_cliff_takes_13_steps_and_through_the_wind_15():
         assert best[mdp.start == 1] == -steps
 
 
+def test_every_column_has_the_wind_of_the_book():
+    """From the ground a step to the right rises by the wind, which nothing stops."""
+    windy = worlds.windy_grid()
+    assert windy.shape == (7, 10)
+    rises = []
+    for column in range(9):
+        after = windy.P[6 * 10 + column, 1].argmax()
+        assert after % 10 == column + 1
+        rises.append(6 - after // 10)
+    assert rises == [0, 0, 0, 1, 1, 1, 2, 2, 1]
+    assert windy.P[6 * 10 + 9, 0].argmax() == 5 * 10 + 9, "no wind in the last"
+
+
+def test_optimal_values_are_as_exact_as_asked_for():
+    """A reward of 1 for ever is worth 1 / (1 - gamma): small steps are not the end."""
+    one = np.ones((1, 1, 1))
+    mdp = MDP(one, one, np.array([False]), np.ones(1))
+    [value] = worlds.optimal_values(mdp, 0.99, tolerance=0.01)
+    assert value == pytest.approx(100, abs=0.01)
+
+
+def test_who_hits_a_natural_has_an_ace_that_may_count_one():
+    game = worlds.blackjack()
+    for dealer in range(1, 11):
+        after = game.P[worlds.natural_state(dealer), worlds.HIT]
+        assert after[worlds.LOST] == 0
+        hard = after[worlds.blackjack_state(12, dealer, False) :][:10].sum()
+        assert hard == pytest.approx(1)
+
+
 def test_the_wind_is_that_of_the_column_one_leaves():
     windy = worlds.windy_grid()
     row, column = 3, 3

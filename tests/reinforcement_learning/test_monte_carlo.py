@@ -160,6 +160,7 @@ def test_one_environment_at_a_time_gives_the_same_episodes_in_distribution():
     pi, _ = policies(11, mdp)
     played = play(worlds.Environment(mdp), pi, 2000, 12)
     assert played.over.all()
+    assert played.over.shape == (2000,)
     G = returns(played.rewards, 0.9)[:, 0]
     want = mdp.start @ worlds.policy_values(mdp, pi, 0.9)
     assert abs(G.mean() - want) < 5 * G.std() / 2000**0.5
@@ -459,6 +460,16 @@ def test_moments_are_sums_over_all_episodes():
         np.testing.assert_allclose((p * rho).sum(), 1)
         want = [(p * rho**2 * G**k).sum() for k in (0, 1, 2)]
         np.testing.assert_allclose(got[:, s], want)
+
+
+def test_an_action_that_neither_policy_takes_counts_for_nothing():
+    mdp = small(44)
+    _, b = policies(44, mdp)
+    b[:, 1:] = b[:, 1:] / b[:, 1:].sum(1, keepdims=True)
+    b[:, 0] = 0
+    fewer = MDP(mdp.P[:, 1:], mdp.R[:, 1:], mdp.terminal, mdp.start)
+    got = importance_moments(mdp, b, b, 0.9)
+    np.testing.assert_allclose(got, importance_moments(fewer, b[:, 1:], b[:, 1:], 0.9))
 
 
 def test_moments_of_ones_own_policy_are_those_of_the_return():

@@ -569,7 +569,11 @@ def test_an_agent_learns_the_way_along_gymnasiums_cliff():
 class Cut:
     """One state, one action, a reward of 1 for ever; each episode is cut after one."""
 
+    def __init__(self):
+        self.seeds = []
+
     def reset(self, *, seed=None):
+        self.seeds.append(seed)
         return 0, {}
 
     def step(self, action):
@@ -580,6 +584,30 @@ def test_an_episode_that_is_cut_short_is_not_over():
     agent = Agent(1, 1, td.q_learning_value, 0.5, 0.0, rng(), gamma=0.5)
     same(play(Cut(), agent, 30, seed=0), np.ones(30))
     same(agent.q, [[2.0]], atol=1e-3)  # 1 + 1/2 + 1/4 + ...
+
+
+def test_the_seed_is_given_once_and_first():
+    """Given again it would repeat the first episode."""
+    env = Cut()
+    play(env, Agent(1, 1, td.q_learning_value, 0.5, 0.0, rng()), 3, seed=7)
+    assert env.seeds == [7, None, None]
+
+
+def test_every_run_believes_the_same_at_first_and_nothing_of_an_end():
+    v = BATCH.values(0.5)
+    assert v.shape == (3, len(WORLD.start), 1)
+    same(v[..., 0], np.tile(np.where(WORLD.terminal, 0, 0.5), (3, 1)))
+
+
+def test_an_error_is_what_came_more_than_was_expected():
+    """And a step of size alpha along it: two runs, two step sizes."""
+    v = np.zeros((2, 3, 2))
+    v[:, 1] = 4.0
+    rows, states, after = np.array([0, 1]), np.array([0, 0]), np.array([1, 2])
+    rewards, alphas = np.array([1.0, -2.0]), np.array([0.5, 0.25])
+    errors = td.td0_update(v, rows, states, rewards, after, alphas, 0.5)
+    same(errors, [[3.0, 3.0], [-2.0, -2.0]])
+    same(v[:, 0], [[1.5, 0.75], [-1.0, -0.5]])
 
 
 @pytest.mark.usefixtures("plain_errors")

@@ -44,6 +44,18 @@ def test_polynomials_are_zhaos_3_6_and_10():
             assert np.isclose(got.T, term).all(1).sum() == 1
 
 
+def test_of_degree_nothing_the_constant_remains():
+    got = features.polynomial_features(rng().random((5, 2)), 0)
+    np.testing.assert_array_equal(got, np.ones((5, 1)))
+
+
+def test_a_single_tiling_numbers_the_cells_of_a_grid():
+    x = np.array([[0.1, 0.1], [0.9, 0.1], [0.1, 0.9], [0.2, 0.2]])
+    one, right, up, same = features.tile_numbers(x, 2, 1)[:, 0]
+    assert one == same
+    assert len({one, right, up}) == 3
+
+
 def test_powers_of_one_number_come_in_order():
     x = rng().random((5, 1))
     got = features.polynomial_features(x, 4)

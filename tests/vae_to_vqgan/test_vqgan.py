@@ -252,6 +252,38 @@ def test_samples_follow_the_tempered_and_cut_distribution(temperature, top_k):
     assert (gap <= 5 * error + 1e-9).all()
 
 
+def test_a_single_row_is_drawn_from_as_many_codes_as_many_rows():
+    def uniform(idx):
+        return torch.zeros(len(idx), idx.shape[1] + 1, 3)
+
+    drawn = {int(sample_codes(uniform, 1, 1, seeded(s), 1.0, 2)) for s in range(30)}
+    assert drawn == {0, 1, 2}, "equally likely ones all count"
+
+    def sloping(idx):
+        return torch.tensor([0.2, 0.1, 0.0]).expand(len(idx), idx.shape[1] + 1, 3)
+
+    drawn = {int(sample_codes(sloping, 1, 1, seeded(s), 1.0, 2)) for s in range(30)}
+    assert drawn == {0, 1}
+
+
+def test_the_prior_is_a_language_model_with_one_token_more():
+    own, rows = prior(), torch.tensor([[2, 0, 1]])
+    assert own.model.head.out_features == 3 + 1
+    same(own(rows), own.model(torch.tensor([[3, 2, 0, 1]]))[..., :3])
+
+
+def test_a_prior_learns_what_always_follows():
+    size = dataclasses.replace(
+        CPU.prior, length=4, width=16, batch=8, steps=60, learning_rate=0.02
+    )
+    own, rows = CodePrior(3, size, seeded()), torch.tensor([[0, 1, 2, 0]] * 5)
+    before = code_nll(own, rows[:1]).item() / 4
+    losses = vqgan.train_prior(own, rows, size, seeded(1))
+    assert losses[0].item() == pytest.approx(before, rel=1e-4), "nats a code"
+    assert 0 <= losses[-1] < 0.1
+    assert code_nll(own, rows[:1]) < 0.4
+
+
 def test_what_cannot_be_sampled_is_refused(plain_errors):
     with pytest.raises(ValueError, match="temperature must be positive, got 0"):
         sample_codes(prior(), 1, 4, seeded(), 0)
@@ -306,6 +338,25 @@ def test_training_lowers_the_error_and_the_critic_enters_when_it_is_told():
     assert (weight[30:] > 0).all()
     assert (judged[:30] == 0).all()
     assert (judged[30:] > 0).all()
+
+
+def test_betas_stay_those_of_the_released_code(monkeypatch):
+    made, adam = [], torch.optim.Adam
+
+    def spy(*args, **settings):
+        made.append(adam(*args, **settings))
+        return made[-1]
+
+    monkeypatch.setattr(torch.optim, "Adam", spy)
+    size = dataclasses.replace(CPU.first, steps=20, batch=4)
+    train, _, _, _ = vqgan.data(CPU, seeded())
+    critic = PatchDiscriminator(2, 1, seeded())
+    model = autoencoder(size)
+    vqgan.train_first_stage(model, train, size, seeded(), critic=critic, start=0.0)
+    assert [each.param_groups[0]["betas"] for each in made] == [(0.5, 0.9)] * 2
+    rates = [each.param_groups[0]["lr"] for each in made]
+    assert rates[0] < size.learning_rate / 100
+    assert rates[1] == size.learning_rate
 
 
 def test_the_same_seeds_train_the_same_model():

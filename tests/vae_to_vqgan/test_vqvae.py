@@ -67,6 +67,14 @@ def test_a_code_is_its_own_nearest_and_a_tie_goes_to_the_first():
     close(nearest_code(torch.zeros(3, 1), two)[0], torch.zeros(3, dtype=torch.long))
 
 
+def test_the_codebook_that_was_given_is_not_the_one_that_learns():
+    codebook = normal(6, 3)
+    for kind in (VectorQuantizer, VectorQuantizerEMA):
+        quantiser = kind(codebook)
+        quantiser.codebook.data += 1
+        close(codebook, normal(6, 3))
+
+
 def test_codes_pass_their_gradient_to_the_codebook_only():
     z, codebook = normal(5, 3).requires_grad_(), normal(4, 3, seed=1).requires_grad_()
     idx, z_q = nearest_code(z, codebook)
@@ -245,9 +253,11 @@ def test_a_revived_code_survives_the_next_update():
     quantiser = VectorQuantizerEMA(normal(4, 2) + 100 * torch.eye(4)[:, :2].double())
     z = normal(50, 2, seed=1)
     quantiser(z)
+    fair = quantiser.counts.mean()
     dead = quantiser.revive(z, 0.5, seeded())
     assert dead.any()
     assert not dead.all()
+    close(quantiser.counts[dead], fair.expand(int(dead.sum())))
     revived = quantiser.codebook.clone()
     _, idx, _ = quantiser(z)
     assert set(dead.nonzero().flatten().tolist()) <= set(idx.tolist())
@@ -323,7 +333,9 @@ def model(size, quantiser=None):
 
 def test_an_image_becomes_a_grid_of_codes_and_an_image_again():
     x, _ = autoencoder.data(TINY, seeded())
-    rebuilt, idx, loss = model(TINY)(x[:5])
+    net = model(TINY)
+    rebuilt, idx, loss = net(x[:5])
+    close(rebuilt, net.autoencoder.decode(net.quantiser.codebook[idx]))
     assert rebuilt.shape == (5, 1, 8, 8)
     assert idx.shape == (5, 2, 2)
     assert TINY.tokens == idx[0].numel()
@@ -375,6 +387,21 @@ def test_train_and_test_images_are_not_the_same():
     assert torch.cdist(test_images.flatten(1), train_images.flatten(1)).min() > 0
     for images in (train_images, test_images):
         assert (images.min(), images.max()) == (0, 1)
+
+
+@pytest.mark.parametrize("below", [None, 0.5])
+def test_codes_are_revived_where_it_is_asked_for_and_only_there(below):
+    revived = []
+
+    class Spy(VectorQuantizerEMA):
+        def revive(self, z, threshold, generator):
+            revived.append((tuple(z.shape), threshold))
+
+    codebook = torch.randn(TINY.codes, TINY.code, generator=seeded(2))
+    images, _ = autoencoder.data(TINY, seeded())
+    train(model(TINY, Spy(codebook)), images, TINY, seeded(3), below)
+    each = ((TINY.batch * TINY.tokens, TINY.code), 0.5)
+    assert revived == ([] if below is None else [each] * TINY.steps)
 
 
 def test_training_lowers_the_loss():
