@@ -152,6 +152,7 @@ def test_side_by_side_each_copy_learns_as_it_would_alone():
         # One image at a boundary may fall either way.
         assert abs(vit.accuracy(copy, task) - got["accuracy"][seed]) <= 2 / 797
     assert int(got["trained"]) == sum(p.numel() for p in learnt.values())
+    assert not any(value.requires_grad for value in got.values())
     assert {k for k in got if k.startswith("learnt.")} == {
         f"learnt.{n}" for n in learnt
     }
