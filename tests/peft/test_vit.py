@@ -111,6 +111,16 @@ def test_the_generator_decides_the_weights():
     assert not torch.equal(one["head.weight"], other["head.weight"])
 
 
+def test_weights_start_with_the_variance_of_pytorchs_own():
+    """Uniform within 1 / sqrt(n) there: a variance of 1 / 3n. Biases are 0 here."""
+    ours = model(size=replace(SMALL, width=128))
+    for layer in ours.modules():
+        if isinstance(layer, torch.nn.Linear):
+            std = torch.nn.Linear(layer.in_features, 4096).weight.std().item()
+            assert layer.weight.std().item() == pytest.approx(std, rel=0.1)
+            assert not layer.bias.any()
+
+
 def test_what_is_tested_on_is_never_trained_on():
     for task in (vit.upright(), vit.turned()):
         assert len(task.train) == vit.TRAIN
