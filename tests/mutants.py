@@ -476,7 +476,7 @@ class Mutation:
         for part, status in tqdm(ends, "tests", len(self.parts), disable=None):
             of_test, failed = pickle.loads((self.folder / part).read_bytes())
             if status or failed:
-                raise SystemExit("\n".join(["Without a mutant tests fail:", *failed]))
+                pytest.exit("\n".join(["Without a mutant tests fail:", *failed]), 1)
             for item in self.items[part]:
                 seconds, names = of_test[item.nodeid]
                 for name in names:
@@ -514,7 +514,7 @@ class Mutation:
         for mutant, status in tqdm(ends, "mutants", len(tried), disable=None):
             code = os.waitstatus_to_exitcode(status)
             if code == BROKEN:
-                raise SystemExit(f"{mutant.name} cannot be made: {mutant.change}")
+                pytest.exit(f"{mutant.name} cannot be made: {mutant.change}", 1)
             stopped += code < 0
             if code == SURVIVED:
                 survivors.append(mutant)
@@ -552,6 +552,8 @@ def main() -> None:
         help="only mutants that the last run did not notice, and new ones",
     )
     options = parser.parse_args()
+    if unknown := set(options.part) - set(parts):
+        parser.error(f"part must be among {', '.join(parts)}, got {min(unknown)}")
     known = itertools.chain(*noticed_before().values()) if options.again else ()
     mutation = Mutation(options.part, options.jobs, set(known))
     files = [path for path in TESTS.glob("test_*.py") if path.name not in OTHERS]

@@ -23,9 +23,11 @@ def test_linear_layers_start_with_the_variance_asked_for_and_no_bias(below):
 
 def test_linear_layers_start_from_the_generator_alone():
     first, second = nn.Linear(7, 5), nn.Linear(7, 5)
-    for layer in (first, second):
-        draw_linear(layer, torch.Generator().manual_seed(1))
-    assert torch.equal(first.weight, second.weight)
+    for layer, below in ((first, ()), (second, (1,))):
+        draw_linear(layer, torch.Generator().manual_seed(1), *below)
+    assert torch.equal(first.weight, second.weight), (
+        "and with no share of it unless asked"
+    )
 
 
 def test_a_quadratic_is_brought_to_its_minimum():

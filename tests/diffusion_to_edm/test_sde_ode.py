@@ -431,6 +431,8 @@ def test_bad_arguments_are_named():
         reverse_drift(VPSDE(), score, x, 0.5, -1.0)
     with pytest.raises(ValueError, match="ts must decrease"):
         euler_maruyama(VPSDE(), score, x, [0.0, 1.0], seeded())
+    with pytest.raises(ValueError, match="ts must decrease"):
+        euler_maruyama(VPSDE(), score, x, [1.0, 0.5, 0.5], seeded())
     with pytest.raises(ValueError, match=r"ts must run from 0 to 1, got 1\.0 to 0\.0"):
         ode_log_likelihood(VPSDE(), score, x, down(2))
     with pytest.raises(ValueError, match=r"ts must run from 0 to 1, got 0\.0 to 0\.5"):

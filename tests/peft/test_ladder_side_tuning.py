@@ -191,6 +191,8 @@ def test_the_ladder_ends_at_the_width_of_its_last_rung():
     side = ladder.LadderSideNetwork(widths, 4, 2, seeded(2))
     features = [torch.rand(1, 5, width, generator=seeded(3)) for width in widths]
     assert side(features).shape == (1, 5, 36)
+    with pytest.raises(ValueError, match="shorter"):
+        side(features[:-1])
 
 
 def test_counting_operations_prints_nothing(capsys):

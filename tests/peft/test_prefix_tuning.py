@@ -264,6 +264,13 @@ def test_in_the_first_layer_a_prompt_is_a_prefix_made_of_its_tokens():
     assert_close(pt.Prompted(model, prompt)(x), model(x, [prefix]))
 
 
+def test_a_prefixed_model_is_the_model_with_its_prefix():
+    model = vit.ViT(SIZE, seeded())
+    prefix = pt.Prefix(SIZE.layers, 3, SIZE.heads, SIZE.width // SIZE.heads, seeded(1))
+    x = torch.rand(2, 1, 8, 8, generator=seeded(2))
+    assert_close(pt.Prefixed(model, prefix)(x), model(x, prefix()))
+
+
 def test_the_order_of_the_prompts_tokens_does_not_matter():
     model = vit.ViT(SIZE, seeded())
     words = drawn(6, 8).float()

@@ -41,6 +41,42 @@ def test_attention_is_pytorchs():
     torch.testing.assert_close(ours(x), theirs(x, x, x)[0])
 
 
+def test_a_block_is_pytorchs_with_its_norms_in_front():
+    ours = vit.Block(12, 3)
+    with torch.no_grad():
+        for weight in ours.parameters():
+            weight.add_(torch.randn(weight.shape, generator=seeded(1)), alpha=0.3)
+    theirs = torch.nn.TransformerEncoderLayer(
+        12, 3, 48, 0.0, "gelu", batch_first=True, norm_first=True
+    )
+    own = theirs.state_dict()
+    parts = (ours.attention.q, ours.attention.k, ours.attention.v)
+    for kind in ("weight", "bias"):
+        own[f"self_attn.in_proj_{kind}"] = torch.cat([getattr(p, kind) for p in parts])
+        for name, layer in {
+            "self_attn.out_proj": ours.attention.out,
+            "linear1": ours.mlp.up,
+            "linear2": ours.mlp.down,
+            "norm1": ours.norm_attention,
+            "norm2": ours.norm_mlp,
+        }.items():
+            own[f"{name}.{kind}"] = getattr(layer, kind)
+    theirs.load_state_dict(own)
+    x = torch.randn(2, 5, 12, generator=seeded(2))
+    torch.testing.assert_close(ours(x), theirs(x))
+
+
+def test_what_enters_is_the_class_token_and_a_token_for_each_patch():
+    ours, x = model(), picture()
+    patches = x.view(3, 4, 2, 4, 2).transpose(2, 3).reshape(3, 16, 4)
+    want = patches @ ours.patch.weight.T + ours.patch.bias + ours.positions
+    got = ours.embed(x)
+    torch.testing.assert_close(got[:, 0], ours.cls.expand(3, -1))
+    torch.testing.assert_close(got[:, 1:], want)
+    logits = F.layer_norm(got[:, 0], (8,)) @ ours.head.weight.T
+    torch.testing.assert_close(ours.read(got), logits)
+
+
 def test_a_prefix_is_seen_by_every_query_and_asks_nothing():
     ours = vit.Attention(12, 3)
     x = torch.randn(2, 5, 12, generator=seeded(2))
@@ -73,6 +109,16 @@ def test_the_generator_decides_the_weights():
     one, same, other = (model(s).state_dict() for s in (0, 0, 1))
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not torch.equal(one["head.weight"], other["head.weight"])
+
+
+def test_weights_start_with_the_variance_of_pytorchs_own():
+    """Uniform within 1 / sqrt(n) there: a variance of 1 / 3n. Biases are 0 here."""
+    ours = model(size=replace(SMALL, width=128))
+    for layer in ours.modules():
+        if isinstance(layer, torch.nn.Linear):
+            std = torch.nn.Linear(layer.in_features, 4096).weight.std().item()
+            assert layer.weight.std().item() == pytest.approx(std, rel=0.1)
+            assert not layer.bias.any()
 
 
 def test_what_is_tested_on_is_never_trained_on():
@@ -116,6 +162,7 @@ def test_side_by_side_each_copy_learns_as_it_would_alone():
         # One image at a boundary may fall either way.
         assert abs(vit.accuracy(copy, task) - got["accuracy"][seed]) <= 2 / 797
     assert int(got["trained"]) == sum(p.numel() for p in learnt.values())
+    assert not any(value.requires_grad for value in got.values())
     assert {k for k in got if k.startswith("learnt.")} == {
         f"learnt.{n}" for n in learnt
     }
