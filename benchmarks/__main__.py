@@ -109,19 +109,24 @@ def run() -> tuple[list[dict], list[str]]:
     return rows, failed
 
 
+def asked_to_save(about: str) -> bool:
+    """What the command line says of a table that the README shows."""
+    parser = argparse.ArgumentParser(description=about.partition("\n")[0])
+    parser.add_argument(
+        "--save",
+        action="store_true",
+        help="write the table into book/_data and the README, too",
+    )
+    return parser.parse_args().save
+
+
 def main() -> None:
     """Run, print the table, write.
 
     Raises:
         SystemExit: a module failed; what it printed says how. Nothing is saved then.
     """
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--save",
-        action="store_true",
-        help="write the table into book/_data and the README, too",
-    )
-    chosen = parser.parse_args()
+    save = asked_to_save(__doc__)
     load = os.getloadavg()[0]
     print(BUSY.format(load).strip() if load > QUIET else "nothing else is under way")
     rows, failed = run()
@@ -137,7 +142,7 @@ def main() -> None:
     (OUT / "benchmarks.json").write_text(text, "utf-8")
     if failed:
         raise SystemExit(f"failed: {', '.join(failed)}; see above")
-    if chosen.save:
+    if save:
         SAVED.write_text(text, "utf-8")
         README.write_text(placed(README.read_text("utf-8"), table(record)), "utf-8")
         print(f"written: {SAVED.relative_to(ROOT)}, {README.relative_to(ROOT)}")

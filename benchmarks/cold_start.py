@@ -10,7 +10,6 @@ also writes `book/_data/cold_start.json` and the table in the README. Most of an
 on a machine that should have nothing else to do.
 """
 
-import argparse
 import datetime
 import json
 import os
@@ -20,7 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.__main__ import README, machine, placed
+from benchmarks.__main__ import README, asked_to_save, machine, placed
 from benchmarks.side_by_side import OUT, ROOT, Seconds, adopt_orphans
 
 EXTRA = "EXTRA=oracle"
@@ -93,13 +92,7 @@ def table(record: dict) -> str:
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--save",
-        action="store_true",
-        help="write the table into book/_data and the README, too",
-    )
-    chosen = parser.parse_args()
+    save = asked_to_save(__doc__)
     adopt_orphans()
     OUT.mkdir(parents=True, exist_ok=True)
     with open(OUT / "cold_start.log", "w+", encoding="utf-8") as log:
@@ -113,7 +106,7 @@ def main() -> None:
         "stages": stages,
     }
     print(f"\n{table(record)}")
-    if chosen.save:
+    if save:
         text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
         SAVED.write_text(text, "utf-8")
         page = placed(README.read_text("utf-8"), table(record), "cold start")
