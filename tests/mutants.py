@@ -8,7 +8,7 @@ factor, an index off by one, and runs the tests of its part that reach it: `lib/
 Survivors are printed. Those that `mutants.toml` lists change nothing that can be seen,
 and it says why: they are not tried. After a test was added `--again` tries those alone
 that the last run did not notice; `--save` writes the rows of the given parts into
-`book/_data/mutation.csv`.
+`book/_data/mutation.csv` and its table into the README.
 
 Of kept tools, cosmic-ray writes each mutant to disk and starts the tests anew: five
 seconds for torch, some 2,000 times. mutmut forks, but collects the tests for each
@@ -51,6 +51,8 @@ from pathlib import Path
 
 import pytest
 from tqdm import tqdm
+
+from benchmarks.__main__ import README, placed
 
 ROOT = Path(__file__).resolve().parents[1]
 LIB, TESTS = ROOT / "lib", ROOT / "tests"
@@ -540,6 +542,24 @@ def noticed_before() -> dict[str, list[str]]:
     return json.loads(NOTICED_BEFORE.read_text(encoding="utf-8"))
 
 
+def table() -> str:
+    """The saved rows as Markdown, with their sum and the share that was noticed."""
+    with TABLE.open(encoding="utf-8", newline="") as stream:
+        parts = {
+            row.pop("part"): [int(row[column]) for column in COLUMNS[1:]]
+            for row in csv.DictReader(stream)
+        }
+    parts["**all**"] = [sum(column) for column in zip(*parts.values(), strict=True)]
+    lines = [
+        "| part of `lib` | functions | broken | noticed | accepted | share |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for part, (functions, broken, noticed, equivalent) in parts.items():
+        counts = f"{functions:,} | {broken:,} | {noticed:,} | {equivalent}"
+        lines.append(f"| {part} | {counts} | {noticed / broken:.1%} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parts = [SHARED, *(path.parent.name for path in sorted(LIB.glob("*/__init__.py")))]
@@ -574,6 +594,8 @@ def main() -> None:
         with TABLE.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerows([COLUMNS, *sorted(rows)])
+        page = placed(README.read_text(encoding="utf-8"), table(), "mutants")
+        README.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""`python -m benchmarks`: its rows, its table, and the README that shows it.
+"""`python -m benchmarks`: its rows, its table, and the README that shows it, with
+what other commands measured.
 
 No measurement runs here but one, and nothing is asserted of time.
 """
@@ -16,6 +17,7 @@ from benchmarks import __main__ as everything
 from benchmarks import cold_start, diffusion_to_edm, side_by_side
 from benchmarks.side_by_side import Row, compared, digits, keep, report, turns
 from course.paths import root
+from tests import mutants
 
 ROWS = [
     Row("a cheap thing", "a *peer*", 0.0312, 1.0, "s"),
@@ -85,10 +87,12 @@ def test_placing_a_table_twice_leaves_one_and_the_page_around_it():
     assert again.endswith("<!-- /mine -->\nafter\n")
 
 
-def test_the_readme_shows_the_table_that_was_saved():
+def test_the_readme_shows_the_tables_that_were_saved():
     text = everything.README.read_text("utf-8")
-    record = json.loads(everything.SAVED.read_text("utf-8"))
-    assert everything.placed(text, everything.table(record)) == text
+    for module, name in [(everything, "benchmarks")]:
+        shown = module.table(json.loads(module.SAVED.read_text("utf-8")))
+        assert everything.placed(text, shown, name) == text
+    assert everything.placed(text, mutants.table(), "mutants") == text
 
 
 def test_a_cold_start_goes_through_the_two_commands_and_adds_their_minutes(
