@@ -44,9 +44,10 @@ def seeded(seed=0):
 
 
 def mixture(d=2):
-    means = 1.5 * torch.randn(3, d, generator=seeded(1), dtype=torch.float64)
+    """Not drawn: how far apart the means are decides how large errors of steps are."""
+    means = torch.tensor([[-1.2, 0.4], [0.3, -0.9], [1.5, 1.1]], dtype=torch.float64)
     weights = torch.tensor([0.5, 0.2, 0.3], dtype=torch.float64)
-    return Mixture(weights, means, 0.4)
+    return Mixture(weights, means[:, :d], 0.4)
 
 
 def down(steps, end=0.0):
@@ -396,7 +397,7 @@ def test_the_estimated_trace_is_exact_on_average_over_all_signs():
     torch.testing.assert_close(torch.stack(every).mean(0), exact_trace(field, x)[1])
 
 
-@pytest.mark.parametrize("sde", [VPSDE(), SubVPSDE(), VESDE(0.01, 50.0)], ids=str)
+@pytest.mark.parametrize("sde", [VPSDE(), SubVPSDE(), VESDE(0.01, 200.0)], ids=str)
 def test_the_likelihood_is_that_of_the_mixture(sde):
     these = mixture()
     x = mixtures.sample(these, 100, seeded(10))

@@ -306,12 +306,12 @@ def test_mc_basic_in_a_random_world_is_near_the_exact_action_values():
 
 def test_exploring_starts_find_the_best_policy_of_a_random_world():
     mdp = small(24)
-    history = mc_exploring_starts(mdp, 0.9, 30, 400, 100, rng(25))
+    history = mc_exploring_starts(mdp, 0.9, 100, 400, 100, rng(25))
     best = worlds.optimal_values(mdp, 0.9)
     policy = worlds.greedy(history[-1])
     got = worlds.policy_values(mdp, policy, 0.9)
     assert (best - got).max() < 0.05
-    assert history.shape == (30, 5, 3)
+    assert history.shape == (100, 5, 3)
 
 
 def test_the_first_round_of_exploring_starts_is_a_plain_mean():
