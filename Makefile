@@ -24,6 +24,7 @@ proof: $(INSTALLED)
 	$(BIN)/course build
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval _build/executed
 	$(BIN)/python -m pytest -m proof --numprocesses auto
+	$(BIN)/python -m tests.reseeded
 	$(BIN)/python -m benchmarks
 
 # Resolve all dependencies afresh and write requirements.lock.

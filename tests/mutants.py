@@ -61,6 +61,7 @@ NOTICED_BEFORE = ROOT / "_build/mutants.json"
 EQUIVALENT = TESTS / "mutants.toml"
 COLUMNS = ["part", "functions", "mutants", "noticed", "equivalent"]
 SHARED = "shared"
+PARTS = [SHARED, *(path.parent.name for path in sorted(LIB.glob("*/__init__.py")))]
 # No tests of `lib`, but of the site and the exercises.
 OTHERS = {"test_browser.py", "test_proof.py", "test_public.py"}
 # Its tests run in a process of their own, where no fork is.
@@ -542,6 +543,28 @@ def noticed_before() -> dict[str, list[str]]:
     return json.loads(NOTICED_BEFORE.read_text(encoding="utf-8"))
 
 
+def for_parts(doc: str) -> argparse.ArgumentParser:
+    """A command line that takes names of parts; none are all of them."""
+
+    def part(name: str) -> str:
+        if name not in PARTS:
+            raise argparse.ArgumentTypeError(f"{name} is not among {', '.join(PARTS)}")
+        return name
+
+    parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
+    parser.add_argument(
+        "part", nargs="*", type=part, default=PARTS, help=", ".join(PARTS)
+    )
+    return parser
+
+
+def tests_of(parts: Iterable[str]) -> list[Path]:
+    """Where the tests of these parts of `lib` are: files and folders."""
+    files = [path for path in TESTS.glob("test_*.py") if path.name not in OTHERS]
+    files = sorted(files) if SHARED in parts else []
+    return files + [TESTS / part for part in parts if part != SHARED]
+
+
 def table() -> str:
     """The saved rows as Markdown, with their sum and the share that was noticed."""
     with TABLE.open(encoding="utf-8", newline="") as stream:
@@ -561,9 +584,7 @@ def table() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parts = [SHARED, *(path.parent.name for path in sorted(LIB.glob("*/__init__.py")))]
-    parser.add_argument("part", nargs="*", default=parts, help=", ".join(parts))
+    parser = for_parts(__doc__)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--save", action="store_true", help=f"write {TABLE.name}")
     parser.add_argument(
@@ -572,16 +593,11 @@ def main() -> None:
         help="only mutants that the last run did not notice, and new ones",
     )
     options = parser.parse_args()
-    if unknown := set(options.part) - set(parts):
-        parser.error(f"part must be among {', '.join(parts)}, got {min(unknown)}")
     known = itertools.chain(*noticed_before().values()) if options.again else ()
     mutation = Mutation(options.part, options.jobs, set(known))
-    files = [path for path in TESTS.glob("test_*.py") if path.name not in OTHERS]
-    files = files if SHARED in mutation.parts else []
-    files += [TESTS / part for part in mutation.parts if part != SHARED]
     with tempfile.TemporaryDirectory() as folder:
         quiet = ["-qq", "-s", "-p", "no:cacheprovider", f"--basetemp={folder}/tests"]
-        code = pytest.main([*quiet, *map(str, files)], [mutation])
+        code = pytest.main([*quiet, *map(str, tests_of(mutation.parts))], [mutation])
     if code:
         sys.exit(code)
     journal = json.dumps(noticed_before() | mutation.journal, indent=1)

@@ -207,9 +207,9 @@ def test_tiny_norms_keep_their_digits():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_first_order_error_of_attention(kind):
-    q, k, v = (
-        normal(6, 4, seed=s) * scale for s, scale in ((1, 0.5), (2, 0.5), (3, 1))
-    )
+    """Of short queries and keys: of longer ones few rare draws decide the mean."""
+    q, k = 0.3 * normal(6, 4, seed=1), 0.3 * normal(6, 4, seed=2)
+    v = normal(6, 4, seed=3)
     want, m = P.attention_error(kind, q, k, v) / 400**0.5, 400
     exact = F.scaled_dot_product_attention(q, k, v)
     generator, squares = seeded(6), []

@@ -296,8 +296,11 @@ def test_fsq_rounds_as_published_and_reaches_every_code(levels):
     z = 1.5 * normal(20_000, len(levels))
     codes = fsq(z, levels)
     close(codes, torch.tensor(published(z.numpy(), levels)))
+    line = torch.linspace(-0.99, 0.99, 16, dtype=z.dtype).atanh()
+    grid = torch.stack(torch.meshgrid([line] * len(levels), indexing="ij"), -1)
+    reached = fsq_index(fsq(grid, levels), levels).unique()
+    close(reached, torch.arange(int(np.prod(levels))))
     numbers = fsq_index(codes, levels)
-    close(numbers.unique(), torch.arange(int(np.prod(levels))))
     weights = np.concatenate([[1], np.cumprod(levels)[:-1]])
     half = np.asarray(levels) // 2
     want = np.rint((codes.numpy() * half + half) @ weights)

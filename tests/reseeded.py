@@ -1,0 +1,78 @@
+"""Do the tests of `lib` hold for other random numbers too?
+
+    python -m tests.reseeded [PART ...] [--runs 20]
+
+Runs them again and again, each time with another number added to every seed that a test
+sets, and names the tests that failed. These hold for their own seed only: the claim is
+too narrow, the draws too few, or something was drawn that decides how large errors are.
+Seeds that `lib` sets stay; a test that repeats one says `# lib's seed` on that line.
+
+The seeds are changed in a copy of the sources, in a temporary folder. pytest-randomly
+reseeds the global generators, from which nothing here draws; pytest-repeat and
+flake-finder run a test again with the same seeds.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from tests.mutants import ROOT, for_parts, tests_of
+
+SEED = re.compile(r"\b(manual_seed|default_rng|Random)\(([^()]+)\)(?!.*# lib's seed)")
+LEFT_OUT = shutil.ignore_patterns(".*", "_build", "__pycache__")
+
+
+def reseeded(source: str, shift: int) -> str:
+    """A test module with `shift` added to every seed that it sets."""
+    return SEED.sub(rf"\1({shift} + \2)", source)
+
+
+def run(parts: list[str], shift: int) -> list[str]:
+    """The tests of these parts that fail when `shift` is added to all seeds.
+
+    Raises:
+        SystemExit: pytest did not come to its end.
+    """
+    with tempfile.TemporaryDirectory(prefix="reseeded-") as folder:
+        copy = Path(folder, "course")
+        shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
+        (copy / "_build").symlink_to(ROOT / "_build")  # what was trained once is there
+        chosen = [copy / path.relative_to(ROOT) for path in tests_of(parts)]
+        for path in (copy / "tests").rglob("test_*.py"):
+            path.write_text(reseeded(path.read_text("utf-8"), shift), "utf-8")
+        command = [sys.executable, "-m", "pytest", "-q", "--numprocesses=auto"]
+        ran = subprocess.run(
+            [*command, "-p", "no:cacheprovider", *map(str, chosen)],
+            cwd=copy,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    if ran.returncode not in (0, 1):
+        raise SystemExit(f"{ran.stdout}\nshift {shift}: pytest failed")
+    print(ran.stdout.splitlines()[-1], flush=True)
+    return re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", ran.stdout, re.M)
+
+
+def main() -> None:
+    parser = for_parts(__doc__)
+    parser.add_argument("--runs", type=int, default=20)
+    options = parser.parse_args()
+    failed = Counter()
+    for number in range(1, options.runs + 1):
+        print(
+            f"[{number}/{options.runs}] seeds + {1000 * number}: ", end="", flush=True
+        )
+        failed.update(run(options.part, 1000 * number))
+    if failed:
+        lines = [f"{times:3} times  {name}" for name, times in failed.most_common()]
+        sys.exit("\n".join(["failed with other seeds:", *lines]))
+
+
+if __name__ == "__main__":
+    main()
