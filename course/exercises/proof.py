@@ -71,23 +71,31 @@ def prove(lesson: str, whole: bool = True) -> Proof:
     source = read(lesson)
     bodies = [*implied(source), *written(source, whole), *printed(source)]
     results = trial(source, [(body, "0") for body in bodies])
-    rows = {body.name: results[0] | row for body, row in zip(bodies, results)}
+    reference = results[0]  # of the first body that is implied
+    rows = {body.name: reference | row for body, row in zip(bodies, results)}
     problems = {body.name: verdict(source, body, rows[body.name]) for body in bodies}
     return Proof(source, rows, problems)
 
 
-def unlucky(lesson: str, seeds: list[str], run=None) -> list[str]:
-    """The problems of the bodies that are right, under other random inputs.
+def unlucky(lesson: str, times: int, run=None) -> list[str]:
+    """The problems of the bodies that are right, each tried so many times.
 
-    `run` is `trial`, or the judge in its place: `judged`.
+    `run` is `trial`, or the judge in its place: `judged`. No body sees the random
+    inputs of another, nor those of the other run: a test that takes marks from one
+    right answer in fifty is found by many draws only.
     """
+    run = run or trial
     source = read(lesson)
     bodies = implied(source) + written(source, whole=False)
     right = [body for body in bodies if not body.loses]
-    jobs = [(body, seed) for seed in seeds for body in right]
+    jobs = [
+        (body, f"{run.__name__} {body.name} {time}")
+        for time in range(times)
+        for body in right
+    ]
     return [
         f"seed {seed}: {problem}"
-        for (body, seed), row in zip(jobs, (run or trial)(source, jobs))
+        for (body, seed), row in zip(jobs, run(source, jobs))
         for problem in verdict(source, body, row)
     ]
 

@@ -240,8 +240,8 @@ def test_a_test_that_only_likes_one_seed_is_found(minicourse):
         "float(score)",
         "float(3 * (torch.rand(1, generator=draw).item() < 0.5))",
     )
-    said = proof.unlucky(minicourse.lesson, [str(number) for number in range(20)])
-    assert 0 < len({text.split(":")[0] for text in said}) < 20
+    said = proof.unlucky(minicourse.lesson, 20)
+    assert 0 < len({text.split(":")[0] for text in said}) < 40
     # The third right body answers the other task alone.
     assert {text.split(": ")[1] for text in said} == {"reference", "right_two_steps"}
 
