@@ -8,8 +8,8 @@ too narrow, the draws too few, or something was drawn that decides how large err
 Seeds that `lib` sets stay; a test that repeats one says `# lib's seed` on that line.
 
 The seeds are changed in a copy of the sources, in a temporary folder. pytest-randomly
-reseeds the global generators, from which nothing here draws; pytest-repeat and
-flake-finder run a test again with the same seeds.
+reseeds the global generators, from which hardly a test draws; pytest-repeat runs a test
+again with the same seeds.
 """
 
 import os
