@@ -229,7 +229,7 @@ def test_sweeps_go_to_the_fixed_point_where_d_is_stationary():
     P, r, Phi = chain(5)
     d = va.stationary_distribution(P)
     root = np.sqrt(d)[:, None]
-    # Orthonormal under d: every sweep brings w nearer by .7 + .3 · .8 or more.
+    # Orthonormal under d: a sweep leaves at most .7 + .3 · .8 of the distance.
     Phi = np.linalg.qr(root * Phi)[0] / root
     A, b = va.td_system(Phi, P, r, 0.8, d)
     path = va.td_sweeps(A, b, np.ones(3), 0.3, 500)
