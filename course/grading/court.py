@@ -275,7 +275,7 @@ class _Case:
         return self.exercise.ask(*request)
 
     def probe(self, function):
-        """What stands for a probe here; in plain Jupyter it runs on copies."""
+        """What stands for a probe here; in plain Jupyter it is the function itself."""
         name = function.__code__.co_filename[1:-1]
         source = self.by_id[name]["source"]
         return self.proxies.Probe(self, function, source)

@@ -298,7 +298,7 @@ check.close(
 def gradient(scores, log_c):
     """Of the sum of all log gains, with respect to log_c."""
     leaf = log_c.clone().requires_grad_()
-    split_weights(scores, leaf)[1].sum().backward()
+    split_weights(scores.clone(), leaf)[1].sum().backward()
     return leaf.grad
 
 

@@ -193,7 +193,7 @@ check.close(
 @check.probe
 def gradient(logits, u, tau, hard, dim, weight):
     leaf = logits.clone().requires_grad_()
-    (relaxed_sample(leaf, u, tau, hard, dim) * weight).sum().backward()
+    (relaxed_sample(leaf, u.clone(), tau, hard, dim) * weight).sum().backward()
     return leaf.grad
 
 
