@@ -450,13 +450,15 @@ check.close(
     before[:, :50],
     "keys and values from token 50 on were changed, and something before them moved",
 )
-q, k, v = 0.5 * normal(8, 4), 0.5 * normal(8, 4), normal(8, 3)
+# Of length 1: a long vector's estimate is now and then far off.
+q, k = (torch.nn.functional.normalize(normal(8, 4), dim=-1) for _ in range(2))
+v = normal(8, 3)
 check.close(
     favor_attention(q, k, v, normal(30_000, 4), False),
     torch.nn.functional.scaled_dot_product_attention(q, k, v),
     "30 000 directions: the estimate must be close to softmax attention",
     rtol=0,
-    atol=0.08,
+    atol=0.05,
 )
 for q, k, words in (
     (60 * normal(5, 4), normal(6, 4), "queries of length about 100"),
