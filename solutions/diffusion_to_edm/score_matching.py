@@ -386,8 +386,12 @@ check.close(
     "non-contiguous points give another answer",
 )
 
-means = torch.tensor([[-1.0, 0.5, 2.0, 0.0], [1.5, 0.0, -1.0, 0.3]]).double()
-data = mixtures.Mixture(torch.tensor([0.3, 0.7]).double(), means, 0.9)
+means = torch.tensor(
+    [[-1.0, 0.5, 2.0, 0.0], [1.5, 0.0, -1.0, 0.3]], dtype=torch.float64
+)
+# A 0.3 that went through float32 would be another mixture than the probe's.
+weights = torch.tensor([0.3, 0.7], dtype=torch.float64)
+data = mixtures.Mixture(weights, means, 0.9)
 x = mixtures.sample(data, 6, draw)
 hessian = torch.stack(
     [

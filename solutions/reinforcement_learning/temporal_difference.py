@@ -132,7 +132,7 @@ check.close(still_the_same(given, 4), given, "the episodes were changed")
 
 walk = worlds.random_walk(5)
 lot = []
-for _ in range(1500):
+for _ in range(3000):
     path, gains = [3], []
     while not walk.terminal[path[-1]]:
         (gain,), (there,), _ = walk.step(np.array([path[-1]]), np.array([0]), dice)
@@ -142,7 +142,7 @@ for _ in range(1500):
 check.close(
     values_from_record(lot, 7, 0.6),
     worlds.policy_values(walk, worlds.uniform(walk), 0.6),
-    "1500 episodes of the random walk, gamma 0.6, step sizes 1/k: near the values that "
+    "3000 episodes of the random walk, gamma 0.6, step sizes 1/k: near the values that "
     "a linear system gives, and 0 at the ends",
     atol=0.05,
 )
