@@ -1,0 +1,45 @@
+"""`python -m tests.margins`: the share of a tolerance, and which checks are named."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from tests import margins
+
+
+@pytest.mark.parametrize(
+    ("got", "want", "rtol", "atol", "share"),
+    [
+        (1.5, 1.0, 0.0, 2.0, 0.25),
+        (3.0, 2.0, 0.5, 1.0, 0.5),
+        (torch.tensor([1.0, 2.5]), torch.tensor([1.0, 2.0]), 0.0, 2.0, 0.25),
+        (torch.tensor(1.0).double(), torch.tensor(1.0).double(), 0.0, 0.0, 0.0),
+        (np.array([math.inf, 1.0]), np.array([math.inf, 1.1]), 0.0, 1.0, 0.1),
+        (1e-7, 0.0, None, None, 1.0),
+        (3, 4, None, None, 0.0),
+        (1.0, 2.0, 0.0, 0.0, math.inf),
+    ],
+)
+def test_the_share_is_the_largest_over_all_entries(got, want, rtol, atol, share):
+    assert margins.share(got, want, rtol, atol) == pytest.approx(share)
+
+
+def test_every_check_of_every_draw_is_seen(minicourse):
+    drawn, lost = margins.measure(minicourse.lesson, 3)
+    assert lost == []
+    seeds = {seed for shares in drawn.values() for _, seed in shares}
+    assert {f"reference {time}" for time in range(3)} <= seeds
+    assert all(used < 1 for shares in drawn.values() for used, _ in shares)
+
+
+def test_a_check_passed_narrowly_is_named_and_a_lost_mark_too(monkeypatch):
+    drawn = {"wide": [(0.1, "a 0"), (0.4, "a 1")], "narrow": [(0.2, "a 0")] * 2}
+    drawn["narrow"] += [(0.93, "a 2")]
+    monkeypatch.setattr(margins, "measure", lambda *_: (drawn, ["seed a 3: gone"]))
+    assert margins.report("part/lesson", 2).splitlines() == [
+        "part/lesson",
+        "  LOST seed a 3: gone",
+        "   0.93  middle 0.20 of    3  narrow  [a 2]",
+    ]
