@@ -23,7 +23,6 @@ What ran while modules were imported is not seen broken; class bodies and consta
 modules are not broken at all.
 """
 
-import argparse
 import ast
 import contextlib
 import copy
@@ -53,17 +52,12 @@ import pytest
 from tqdm import tqdm
 
 from benchmarks.__main__ import README, placed
+from tests.parts import LIB, ROOT, SHARED, TESTS, for_parts, tests_of
 
-ROOT = Path(__file__).resolve().parents[1]
-LIB, TESTS = ROOT / "lib", ROOT / "tests"
 TABLE = ROOT / "book/_data/mutation.csv"
 NOTICED_BEFORE = ROOT / "_build/mutants.json"
 EQUIVALENT = TESTS / "mutants.toml"
 COLUMNS = ["part", "functions", "mutants", "noticed", "equivalent"]
-SHARED = "shared"
-PARTS = [SHARED, *(path.parent.name for path in sorted(LIB.glob("*/__init__.py")))]
-# No tests of `lib`, but of the site and the exercises.
-OTHERS = {"test_browser.py", "test_proof.py", "test_public.py"}
 # Its tests run in a process of their own, where no fork is.
 LEFT_OUT = {"lib.attention_efficiency.triton_attention"}
 A_FUNCTION = 4
@@ -541,28 +535,6 @@ def noticed_before() -> dict[str, list[str]]:
     if not NOTICED_BEFORE.is_file():
         return {}
     return json.loads(NOTICED_BEFORE.read_text(encoding="utf-8"))
-
-
-def for_parts(doc: str) -> argparse.ArgumentParser:
-    """A command line that takes names of parts; none are all of them."""
-
-    def part(name: str) -> str:
-        if name not in PARTS:
-            raise argparse.ArgumentTypeError(f"{name} is not among {', '.join(PARTS)}")
-        return name
-
-    parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
-    parser.add_argument(
-        "part", nargs="*", type=part, default=PARTS, help=", ".join(PARTS)
-    )
-    return parser
-
-
-def tests_of(parts: Iterable[str]) -> list[Path]:
-    """Where the tests of these parts of `lib` are: files and folders."""
-    files = [path for path in TESTS.glob("test_*.py") if path.name not in OTHERS]
-    files = sorted(files) if SHARED in parts else []
-    return files + [TESTS / part for part in parts if part != SHARED]
 
 
 def table() -> str:

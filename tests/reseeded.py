@@ -21,7 +21,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from tests.mutants import ROOT, for_parts, tests_of
+from tests.parts import ROOT, for_parts, tests_of
 
 SEED = re.compile(r"\b(manual_seed|default_rng|Random)\(([^()]+)\)(?!.*# lib's seed)")
 LEFT_OUT = shutil.ignore_patterns(".*", "_build", "__pycache__")
