@@ -499,8 +499,7 @@ class Mutation:
     def judge(self) -> None:
         """All mutants but those known to be equivalent; tells of the survivors."""
         mutants = [mutant for module in self.modules for mutant in chosen(module)]
-        known = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8"))["mutant"]
-        known = {f"{each['function']}: {each['change']}" for each in known}
+        known = accepted()
         equal = [mutant for mutant in mutants if mutant.key in known]
         tried = [mutant for mutant in mutants if mutant not in equal]
         tried = [mutant for mutant in tried if mutant.key not in self.noticed]
@@ -528,6 +527,12 @@ class Mutation:
             print(*self.rows[part])
             unnoticed = {mutant.key for mutant in left + same}
             self.journal[part] = [m.key for m in own if m.key not in unnoticed]
+
+
+def accepted() -> set[str]:
+    """The keys of the mutants that may survive, each for a reason that is listed."""
+    known = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8"))["mutant"]
+    return {f"{each['function']}: {each['change']}" for each in known}
 
 
 def noticed_before() -> dict[str, list[str]]:
