@@ -166,3 +166,9 @@ def test_no_body_touches_the_other_tasks(lesson):
 @pytest.mark.parametrize("lesson", lessons())
 def test_right_answers_keep_their_marks_under_twenty_seeds_each(lesson, run):
     assert not proof.unlucky(lesson, 20, run)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("lesson", lessons())
+def test_wrong_answers_are_caught_under_ten_seeds_each(lesson):
+    assert not proof.unlucky(lesson, 10, right=False)

@@ -77,8 +77,9 @@ def prove(lesson: str, whole: bool = True) -> Proof:
     return Proof(source, rows, problems)
 
 
-def unlucky(lesson: str, times: int, run=None) -> list[str]:
-    """The problems of the bodies that are right, each tried so many times.
+def unlucky(lesson: str, times: int, run=None, right: bool = True) -> list[str]:
+    """The problems of the bodies that are right, each tried so many times; not `right`,
+    of those that are wrong.
 
     `run` is `trial`, or the judge in its place: `judged`. No body sees the random
     inputs of another, nor those of the other run: a test that takes marks from one
@@ -86,12 +87,14 @@ def unlucky(lesson: str, times: int, run=None) -> list[str]:
     """
     run = run or trial
     source = read(lesson)
-    bodies = implied(source) + written(source, whole=False)
-    right = [body for body in bodies if not body.loses]
+    bodies = implied(source)[:1] if right else []
+    bodies += [
+        body for body in written(source, whole=False) if bool(body.loses) != right
+    ]
     jobs = [
         (body, f"{run.__name__} {body.name} {time}")
         for time in range(times)
-        for body in right
+        for body in bodies
     ]
     return [
         f"seed {seed}: {problem}"

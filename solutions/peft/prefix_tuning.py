@@ -538,7 +538,7 @@ check.close(
     "keys that were seen are hidden now",
 )
 faint = torch.zeros(6, dtype=torch.float64)
-faint[0] = -20.0
+faint[0] = -30.0  # whatever was drawn, below what allclose takes for nothing
 before = weights(q, k, bias=faint)
 check.close(
     ratio_invariance(before, behind(q, k, pk, bias=faint)),
@@ -548,7 +548,7 @@ check.close(
 check.close(
     ratio_invariance(before, behind(q, k, pk, bias=0.7 * faint)),
     False,
-    "a key with almost no weight got several hundred times as much",
+    "a key with almost no weight got thousands of times as much",
 )
 check.close(
     ratio_invariance(before, behind(q, k, pk, bias=2 * faint)),
