@@ -9,8 +9,7 @@ check's hint, and the worst seed. A mark that one right answer in a thousand los
 seldom seen to be lost, but its share of the tolerance can be seen to spread: a worst
 share many times the middle one is an error that depends on what was drawn, and other
 draws will pass 1. A bound of five standard errors shows .5 or .7, and its middle a
-third of that; a deterministic error is the same each time. All lessons take most of an
-hour on two cores.
+third of that; a deterministic error is the same each time.
 """
 
 import argparse
