@@ -79,6 +79,14 @@ class Grader:
         """How many verdicts there are."""
         return sum(1 for _ in self.verdicts.glob(f"*/{LESSON}.json"))
 
+    def standing(self) -> int:
+        """How many verdicts stand: a first time-out or a judge that failed does not."""
+        runs = (
+            json.loads(path.read_bytes())["run"]
+            for path in self.verdicts.glob(f"*/{LESSON}.json")
+        )
+        return sum(set(run["settled"]) == set(run["keys"]) for run in runs)
+
     def until(self, count: int) -> None:
         """Wait for a number of verdicts."""
         while self.judged() < count:
