@@ -89,7 +89,7 @@ def test_placing_a_table_twice_leaves_one_and_the_page_around_it():
 
 def test_the_readme_shows_the_tables_that_were_saved():
     text = everything.README.read_text("utf-8")
-    for module, name in [(everything, "benchmarks")]:
+    for module, name in [(everything, "benchmarks"), (cold_start, "cold start")]:
         shown = module.table(json.loads(module.SAVED.read_text("utf-8")))
         assert everything.placed(text, shown, name) == text
     assert everything.placed(text, mutants.table(), "mutants") == text
