@@ -119,11 +119,14 @@ def report(lesson: str, times: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("lesson", nargs="*", default=lessons(), choices=lessons())
+    parser.add_argument("lesson", nargs="*", help="<part>/<lesson>; none are all")
     parser.add_argument("--times", type=int, default=10)
     options = parser.parse_args()
+    for name in sorted(set(options.lesson) - set(lessons())):
+        parser.error(f"{name} is not among {', '.join(lessons())}")
+    chosen = options.lesson or lessons()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for text in pool.map(lambda each: report(each, options.times), options.lesson):
+        for text in pool.map(lambda each: report(each, options.times), chosen):
             print(text, flush=True)
 
 

@@ -59,3 +59,18 @@ def test_a_check_passed_narrowly_is_named_and_what_luck_did(monkeypatch):
         "  LUCK seed a 3: gone",
         "   0.93  middle 0.20 of    3  narrow  [a 2]",
     ]
+
+
+def test_without_a_name_every_lesson_is_reported(minicourse, monkeypatch, capsys):
+    monkeypatch.setattr(margins, "report", lambda lesson, times: f"{lesson} {times}")
+    monkeypatch.setattr("sys.argv", ["margins"])
+    margins.main()
+    assert capsys.readouterr().out == f"{minicourse.lesson} 10\n"
+
+
+def test_a_lesson_that_does_not_exist_is_named(minicourse, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["margins", "part/none"])
+    with pytest.raises(SystemExit):
+        margins.main()
+    said = capsys.readouterr().err
+    assert f"part/none is not among {minicourse.lesson}" in said
