@@ -35,6 +35,12 @@ def relative_errors(kind, q, k, W):
     return draws.view(W.shape[:2]).mean(1) / torch.exp(q @ k)
 
 
+def agrees(ratios, want):
+    """Ratios of mean 1 have this variance, within five standard errors."""
+    squares = (ratios - 1).square()
+    return abs(squares.mean() - want) < 5 * squares.std() / len(squares) ** 0.5
+
+
 # Directions
 
 
@@ -137,11 +143,12 @@ def test_trigonometric_products_are_cosines_of_the_difference():
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("cosine", [-0.8, 0.0, 0.6])
 def test_the_variance_is_the_closed_form(kind, cosine):
-    q = torch.tensor([0.7, 0.0, 0.0]).double()
-    k = 0.6 * torch.tensor([cosine, (1 - cosine**2) ** 0.5, 0.0]).double()
+    """Of short vectors: with longer ones few rare draws decide a variance."""
+    q = torch.tensor([0.45, 0.0, 0.0]).double()
+    k = 0.35 * torch.tensor([cosine, (1 - cosine**2) ** 0.5, 0.0]).double()
     got = relative_errors(kind, q, k, P.gaussian(60_000, 3, seeded(4)).view(-1, 1, 3))
     want = P.relative_variance(kind, q, k)
-    assert abs(got.var() / want - 1) < 0.1
+    assert agrees(got, want)
     K, s, t = math.exp(q @ k), (q + k) @ (q + k), (q - k) @ (q - k)
     paper = {  # lemma 2 with one draw
         "positive": s.exp() * K**2 * (1 - (-s).exp()),
@@ -154,18 +161,18 @@ def test_the_variance_is_the_closed_form(kind, cosine):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("m", "d"), [(6, 6), (9, 6), (4, 6), (10, 3)])
 def test_the_variance_of_orthogonal_draws_is_the_closed_form(kind, m, d):
-    q = 0.7 * torch.eye(d)[0].double()
-    k = torch.tensor([0.5, 0.2, *[0.0] * (d - 2)]).double()
+    q = 0.45 * torch.eye(d)[0].double()
+    k = torch.tensor([0.3, 0.2, *[0.0] * (d - 2)]).double()
     if kind == "trigonometric":
         k = -k
-    blocks, generator = 6000, seeded(5)
+    blocks, generator = 20_000, seeded(5)
     W = torch.stack(
         [P.orthogonal_gaussian(blocks * d, d, generator) for _ in range(-(-m // d))]
     )
     W = W.view(-1, blocks, d, d).transpose(0, 1).reshape(blocks, -1, d)[:, :m]
     got = relative_errors(kind, q, k, W)
     want = P.orthogonal_variance(kind, q, k, m)
-    assert abs(got.var() / want - 1) < 0.15
+    assert agrees(got, want)
     assert want < P.relative_variance(kind, q, k) / m
 
 

@@ -36,7 +36,6 @@ from lib.diffusion_to_edm.edm import (
     score_coeffs,
     v_coeffs,
 )
-from lib.vae_to_vqgan.distribution_fitting import sliced_wasserstein
 
 LEVELS = (0.03, 0.4, 1.0, 5.0, 60.0)
 
@@ -376,11 +375,17 @@ def test_a_path_starts_at_x_and_ends_at_the_sample():
 
 
 def test_the_sampler_reaches_the_mixture():
-    noise, draw = 80 * normal(4000, 3), seeded(1)
-    made = sample_ode(exact, noise, karras_sigmas(40, 0.002, 80, 7), "heun")
-    real, other = (mixtures.sample(TWO, 4000, draw).double() for _ in range(2))
-    far = sliced_wasserstein(made, real, 128, draw)
-    assert far < 4 * sliced_wasserstein(other, real, 128, draw)
+    """Weights, means and covariances, within 4.5 standard errors."""
+    n = 4000
+    made = sample_ode(exact, 80 * normal(n, 3), karras_sigmas(40, 0.002, 80, 7), "heun")
+    nearest = torch.cdist(made, TWO.means).argmin(1)
+    counts = nearest.bincount()
+    assert ((counts / n - TWO.weights).abs() < 4.5 * (0.3 * 0.7 / n) ** 0.5).all()
+    for c, count in enumerate(counts):
+        part = (made[nearest == c] - TWO.means[c]) / TWO.std
+        assert (part.mean(0).abs() < 4.5 / count**0.5).all()
+        spread = (1 + torch.eye(3)) / count  # variances of a normal covariance
+        assert ((part.T.cov() - torch.eye(3)).abs() < 4.5 * spread.sqrt()).all()
 
 
 def test_one_sampler_runs_every_family():

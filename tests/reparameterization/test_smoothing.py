@@ -377,10 +377,10 @@ def test_perfect_predictions_have_loss_zero():
 
 def test_soft_accuracy_collapses_and_soft_f1_does_not():
     draw = torch.Generator().manual_seed(0)
-    x, y = lesson.rare_positives(3, 800, 4, draw, shift=1.5)
-    assert x.shape == (3, 800, 5)
+    x, y = lesson.rare_positives(3, 4000, 4, draw)
+    assert x.shape == (3, 4000, 5)
     assert (x[..., -1] == 1).all()
-    assert (y.mean(-1) - 0.05).abs().max() < 4.5 * (0.05 * 0.95 / 800) ** 0.5
+    assert (y.mean(-1) - 0.05).abs().max() < 4.5 * (0.05 * 0.95 / 4000) ** 0.5
     start = torch.zeros(3, 5)
     found = {}
     for name, metric in (("f1", lesson.soft_f1), ("accuracy", lesson.soft_accuracy)):
