@@ -3,33 +3,21 @@
     python -m tests.reseeded [PART ...] [--runs 20]
 
 Runs them again and again, each time with another number added to every seed that a test
-sets, and names the tests that failed. These hold for their own seed only: the claim is
-too narrow, the draws too few, or something was drawn that decides how large errors are.
-Seeds that `lib` sets stay; a test that repeats one says `# lib's seed` on that line.
+sets (tests/draws.py), and names the tests that failed. These hold for their own seed
+only: the claim is too narrow, the draws too few, or something was drawn that decides
+how large errors are.
 
-The seeds are changed in a copy of the sources, in a temporary folder. pytest-randomly
-reseeds the global generators, from which hardly a test draws; pytest-repeat runs a test
-again with the same seeds.
+pytest-randomly reseeds the global generators, from which hardly a test draws;
+pytest-repeat runs a test again with the same seeds.
 """
 
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections import Counter
-from pathlib import Path
 
 from tests.parts import ROOT, for_parts, tests_of
-
-SEED = re.compile(r"\b(manual_seed|default_rng|Random)\(([^()]+)\)(?!.*# lib's seed)")
-LEFT_OUT = shutil.ignore_patterns(".*", "_build", "__pycache__")
-
-
-def reseeded(source: str, shift: int) -> str:
-    """A test module with `shift` added to every seed that it sets."""
-    return SEED.sub(rf"\1({shift} + \2)", source)
 
 
 def run(parts: list[str], shift: int) -> list[str]:
@@ -38,21 +26,14 @@ def run(parts: list[str], shift: int) -> list[str]:
     Raises:
         SystemExit: pytest did not come to its end.
     """
-    with tempfile.TemporaryDirectory(prefix="reseeded-") as folder:
-        copy = Path(folder, "course")
-        shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
-        (copy / "_build").symlink_to(ROOT / "_build")  # what was trained once is there
-        chosen = [copy / path.relative_to(ROOT) for path in tests_of(parts)]
-        for path in (copy / "tests").rglob("test_*.py"):
-            path.write_text(reseeded(path.read_text("utf-8"), shift), "utf-8")
-        command = [sys.executable, "-m", "pytest", "-q", "--numprocesses=auto"]
-        ran = subprocess.run(
-            [*command, "-p", "no:cacheprovider", *map(str, chosen)],
-            cwd=copy,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+    command = [sys.executable, "-m", "pytest", "-q", "--numprocesses=auto"]
+    ran = subprocess.run(
+        [*command, "-p", "no:cacheprovider", *map(str, tests_of(parts))],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "SEED_SHIFT": str(shift)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     if ran.returncode not in (0, 1):
         raise SystemExit(f"{ran.stdout}\nshift {shift}: pytest failed")
     print(ran.stdout.splitlines()[-1], flush=True)

@@ -9,6 +9,7 @@ from matplotlib.patches import Circle, Polygon, Rectangle
 from matplotlib.transforms import Bbox
 
 from lib import figures, grids
+from tests.draws import rng
 
 SHAPE = (3, 4)
 VALUES = np.array([-12.34, 0.0, 3.14159, -0.04, np.nan, *range(7)])
@@ -159,7 +160,7 @@ def test_numbers_keep_to_their_cells_and_off_the_arrows(size, digits):
 
 
 def test_an_arrow_is_as_wide_above_as_below_and_its_head_is_at_its_end():
-    for row in np.random.default_rng(0).dirichlet(np.ones(4), size=20):
+    for row in rng().dirichlet(np.ones(4), size=20):
         row = np.array([0, row[0], 0, 1 - row[0]])
         right = grids.marks(row)[0][0]
         np.testing.assert_allclose(right[::-1] * (1, -1), right, atol=1e-12)
@@ -173,8 +174,8 @@ def test_a_grid_may_be_one_row():
 
 
 def test_arrows_stay_in_their_cells():
-    rng = np.random.default_rng(0)
-    rows = [*np.eye(5), *rng.dirichlet(np.full(5, 0.5), size=50)]
+    dice = rng()
+    rows = [*np.eye(5), *dice.dirichlet(np.full(5, 0.5), size=50)]
     for row in rows:
         points, radius = grids.marks(row)
         corners = np.concatenate([*points, [(0, radius)]])

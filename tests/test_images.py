@@ -6,10 +6,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from lib import images
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
+from tests.draws import seeded
 
 
 def test_digits_are_scikit_learns_in_another_order():

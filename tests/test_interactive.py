@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from lib import figures, interactive
+from tests.draws import rng
 
 X = [1.0, 2.0, 3.0, 5.0]
 LABELS = {"xlabel": "x", "ylabel": "y", "alt": "Two lines."}
@@ -246,7 +247,7 @@ def test_a_page_does_not_grow_without_bound():
     choices = {"seed": list(range(30))}
 
     def noise(seed):
-        return {"noise": np.random.default_rng(seed).normal(size=len(x))}
+        return {"noise": rng(seed).normal(size=len(x))}
 
     with pytest.raises(ValueError, match=r"300,000 bytes, got .* for 30 states"):
         made(noise, choices, x=x)

@@ -8,15 +8,12 @@ import torch.nn.functional as F
 
 from lib import language_model as lm
 from lib import text
+from tests.draws import seeded
 
 TINY = lm.Size(
     layers=2, heads=2, width=8, length=6, batch=4, steps=60, learning_rate=0.02
 )
 VOCAB = 5
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def model(encoding=None, size=TINY):

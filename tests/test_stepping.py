@@ -10,22 +10,23 @@ from matplotlib.patches import Circle
 
 from lib import grids, stepping
 from lib.stepping import Frame
+from tests.draws import rng
 
 SHAPE = (2, 3)
 
 
 def walk(seed, count=6):
     """Frames whose values, policies, places and paths change in many ways."""
-    rng = np.random.default_rng(seed)
+    dice = rng(seed)
     values, path, frames = np.zeros(6), [], []
     for k in range(count):
-        at = int(rng.integers(6))
+        at = int(dice.integers(6))
         path = [at] if k % 3 == 0 else [*path, at]
-        policy = rng.dirichlet(np.ones(5), size=6).round(2)
+        policy = dice.dirichlet(np.ones(5), size=6).round(2)
         policy[:, 0] = 1 - policy[:, 1:].sum(-1)
         policy[k % 6] = 0
         frames.append(Frame(values, f"Step {k} < of {seed}.", abs(policy), at, path))
-        values[at] = rng.normal()
+        values[at] = dice.normal()
         values[(at + 1) % 6] = np.nan
     return frames
 
@@ -223,11 +224,11 @@ def test_no_sentence_ends_the_script():
 
 
 def test_a_run_of_hundreds_of_steps_fits():
-    rng = np.random.default_rng(0)
+    dice = rng()
     values, path, frames = np.zeros(48), [], []
     for k in range(400):
-        s = int(rng.integers(48))
-        values[s] -= rng.random()
+        s = int(dice.integers(48))
+        values[s] -= dice.random()
         path = [] if k % 40 == 0 else [*path, s]
         says = f"From ({s // 12}, {s % 12}) right, reward −1: q was 0.00, is −0.45."
         policy = np.full(48, k // 10 % 4)

@@ -6,12 +6,9 @@ import pytest
 import torch
 
 from lib import text
+from tests.draws import seeded
 
 SHA256 = "37aff741c959085d7091df0f7f512b6ae99a4897b72bd231d8fa463b71270a49"
-
-
-def seeded():
-    return torch.Generator().manual_seed(0)
 
 
 def test_the_text_is_the_one_that_was_shipped():

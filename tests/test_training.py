@@ -7,13 +7,14 @@ import torch
 from torch import nn
 
 from lib.training import draw_linear, fit
+from tests.draws import seeded
 
 
 @pytest.mark.parametrize("below", [1, 3])
 def test_linear_layers_start_with_the_variance_asked_for_and_no_bias(below):
     norm = nn.LayerNorm(400)
     model = nn.Sequential(norm, nn.Linear(400, 500), nn.Linear(500, 300, bias=False))
-    draw_linear(model, torch.Generator().manual_seed(0), below)
+    draw_linear(model, seeded(), below)
     for layer, inputs in ((model[1], 400), (model[2], 500)):
         variance = layer.weight.var().item() * inputs * below
         assert variance == pytest.approx(1, abs=5 * (2 / layer.weight.numel()) ** 0.5)
@@ -24,7 +25,7 @@ def test_linear_layers_start_with_the_variance_asked_for_and_no_bias(below):
 def test_linear_layers_start_from_the_generator_alone():
     first, second = nn.Linear(7, 5), nn.Linear(7, 5)
     for layer, below in ((first, ()), (second, (1,))):
-        draw_linear(layer, torch.Generator().manual_seed(1), *below)
+        draw_linear(layer, seeded(1), *below)
     assert torch.equal(first.weight, second.weight), (
         "and with no share of it unless asked"
     )

@@ -29,11 +29,7 @@ from lib.attention_efficiency.flash_attention import (
     spans,
     tile_stats,
 )
-
-
-def normal(*shape, seed=0, dtype=torch.float64):
-    draw = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, dtype=dtype, generator=draw)
+from tests.draws import normal
 
 
 def qkv(n_q, n_k, d, d_v, *batch, dtype=torch.float64):

@@ -25,16 +25,9 @@ from lib.attention_efficiency.linear_attention import (
     rotary_linear_attention,
 )
 from lib.positional_encoding.rotary import rope_linear_attention
+from tests.draws import normal, seeded
 
 same = torch.testing.assert_close
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=seeded(seed))
 
 
 def by_definition(weight, v, causal):

@@ -9,17 +9,10 @@ import torch.nn.functional as F
 from scipy import stats
 
 from lib.attention_efficiency import performer as P
+from tests.draws import normal, seeded
 
 KINDS = ("positive", "hyperbolic", "trigonometric")
 same = torch.testing.assert_close
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape, seed=0):
-    return torch.randn(shape, generator=seeded(seed), dtype=torch.float64)
 
 
 def wave(*shape, by):

@@ -24,6 +24,7 @@ from lib.diffusion_to_edm.ddpm_ddim import (
     simple_loss,
     spaced_timesteps,
 )
+from tests.draws import normal, seeded
 
 same = torch.testing.assert_close
 ABAR = alpha_bar(beta_schedule("linear", 1000))
@@ -32,11 +33,6 @@ KINDS = {"eps": predict_eps, "x0": predict_x0, "v": predict_v}
 every_spacing = pytest.mark.parametrize(
     "spacing", ["leading", "trailing", "linspace", "quadratic"]
 )
-
-
-def normal(*shape, seed=0, dtype=torch.float64):
-    draw = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=draw, dtype=dtype)
 
 
 def clover(std=0.15):
@@ -250,9 +246,9 @@ def test_both_variances_are_diffusers_ddpm(kind):
     theirs.set_timesteps(20)
     x, eps = normal(2, 3, 4, 4).float(), normal(2, 3, 4, 4, seed=1).float()
     for t in (950, 500, 50):
-        draw = torch.Generator().manual_seed(3)
+        draw = seeded(3)
         want = theirs.step(eps, t, x, generator=draw).prev_sample
-        draw = torch.Generator().manual_seed(3)
+        draw = seeded(3)
         noise = torch.randn(x.shape, generator=draw)
         levels = ABAR[t], ABAR[t - 50]
         if kind == "fixed_small":
@@ -377,7 +373,7 @@ def test_a_point_is_reached_from_anywhere_by_every_sampler():
         return predict_eps(x, point.expand_as(x), ABAR[t], "x0")
 
     for times in ([999], [900, 100], spaced_timesteps(1000, 30, "trailing")):
-        draw = torch.Generator().manual_seed(0)
+        draw = seeded()
         for eta in (0.0, 0.5, 1.0):
             got = ddim_sample(eps_fn, normal(7, 2), ABAR, times, eta, draw)
             same(got, point.expand_as(got))
@@ -395,7 +391,7 @@ def test_a_seed_decides_a_walk_and_the_argument_is_left_alone():
         lambda draw: ddim_sample(eps_fn, x, ABAR, [900, 500, 0], 1.0, draw),
         lambda draw: large_variance_sample(eps_fn, x, ABAR, [900, 500, 0], draw),
     ):
-        a, b, c = (walk(torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
+        a, b, c = (walk(seeded(seed)) for seed in (0, 0, 1))
         assert torch.equal(a, b)
         assert not torch.equal(a, c)
         assert torch.equal(x, kept)
@@ -422,7 +418,7 @@ def test_the_exact_noise_takes_a_level_for_each_row():
 
 def test_no_other_prediction_has_a_smaller_loss_than_the_exact_one():
     these, n = clover(), 4000
-    x0 = mixtures.sample(these, n, torch.Generator().manual_seed(0))
+    x0 = mixtures.sample(these, n, seeded())
     t = torch.full((n,), 400)
     losses = [
         simple_loss(

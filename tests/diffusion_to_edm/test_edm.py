@@ -36,16 +36,9 @@ from lib.diffusion_to_edm.edm import (
     score_coeffs,
     v_coeffs,
 )
+from tests.draws import normal, seeded
 
 LEVELS = (0.03, 0.4, 1.0, 5.0, 60.0)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=seeded(seed))
 
 
 def number(value):

@@ -6,10 +6,7 @@ from scipy.stats import multivariate_normal
 
 from lib.diffusion_to_edm import mixtures
 from lib.diffusion_to_edm.mixtures import Mixture
-
-
-def seeded(seed):
-    return torch.Generator().manual_seed(seed)
+from tests.draws import seeded
 
 
 def mixture(std=0.4, d=2):

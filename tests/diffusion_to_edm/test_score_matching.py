@@ -19,16 +19,9 @@ from lib.diffusion_to_edm.score_matching import (
     swiss_roll,
     tweedie,
 )
+from tests.draws import normal, seeded
 
 same = torch.testing.assert_close
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape, seed=0):
-    return torch.randn(shape, dtype=torch.float64, generator=seeded(seed))
 
 
 def mixture():

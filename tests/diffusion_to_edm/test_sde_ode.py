@@ -26,6 +26,7 @@ from lib.diffusion_to_edm.sde_ode import (
     rk4,
 )
 from lib.vae_to_vqgan.distribution_fitting import sliced_wasserstein
+from tests.draws import seeded
 
 SDES = [
     VPSDE(),
@@ -37,10 +38,6 @@ SDES = [
 ]
 every_sde = pytest.mark.parametrize("sde", SDES, ids=str)
 TIMES = (0.0, 1e-3, 0.3, 0.77, 1.0)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def mixture(d=2):

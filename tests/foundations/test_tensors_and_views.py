@@ -25,6 +25,7 @@ from lib.foundations.tensors_and_views import (
     shares_memory,
     torch_overlap,
 )
+from tests.draws import rng
 
 
 def layout(shape, stride, offset=0):
@@ -35,7 +36,7 @@ def layout(shape, stride, offset=0):
 
 def layouts(count=300, least=0):
     """Random layouts, with zero strides, ones that overlap otherwise, and gaps."""
-    draw = np.random.default_rng(0)
+    draw = rng()
     for _ in range(count):
         n = draw.integers(0, 5)
         shape = draw.integers(least, 5, n).tolist()
@@ -136,7 +137,7 @@ def test_torch_refuses_on_yes_and_only_then():
 
 
 def test_sharing_memory_is_what_numpy_finds():
-    draw, found = np.random.default_rng(1), set()
+    draw, found = rng(1), set()
     storage = torch.zeros(60)
     for _ in range(200):
         pair = [

@@ -29,13 +29,10 @@ from lib.peft.adapters import (
     trainable_parameters,
     training_memory_bytes,
 )
+from tests.draws import normal, seeded
 
 SMALL = replace(vit.CPU, layers=2, width=12, heads=3, tune_steps=2, batch=4)
 same = torch.testing.assert_close
-
-
-def seeded(seed):
-    return torch.Generator().manual_seed(seed)
 
 
 def model(size=SMALL, seed=0):
@@ -117,7 +114,7 @@ def test_gradients_of_an_earlier_step_are_not_on_the_bill():
 
 
 def test_an_adapter_starts_with_sums_of_size_one_on_the_way_down():
-    down = Adapter(900, 30, F.gelu, seeded(0)).down.weight
+    down = Adapter(900, 30, F.gelu, seeded()).down.weight
     assert down.std().item() == pytest.approx(1 / 30, rel=0.05)
 
 
@@ -150,13 +147,13 @@ def test_with_dropout_the_formula_is_the_published_one():
 
 @pytest.mark.parametrize(("d", "m"), [(5, 2), (48, 7)])
 def test_an_adapter_is_the_identity_and_has_2md_d_m_parameters(d, m):
-    adapter, h = Adapter(d, m, F.gelu, seeded(0)), torch.randn(3, 4, d)
+    adapter, h = Adapter(d, m, F.gelu, seeded()), normal(3, 4, d).float()
     assert torch.equal(adapter(h), h)
     assert trainable_parameters(adapter) == 2 * m * d + d + m
 
 
 def test_an_adapter_is_what_the_loop_says():
-    adapter = shaken(Adapter(5, 3, torch.tanh, seeded(0))).requires_grad_(False)
+    adapter = shaken(Adapter(5, 3, torch.tanh, seeded())).requires_grad_(False)
     h = torch.randn(2, 5, generator=seeded(3))
     down, up = adapter.down, adapter.up
     for row, got in zip(h, adapter(h)):
@@ -173,7 +170,7 @@ def test_an_adapter_is_what_the_loop_says():
 
 def test_first_up_gets_a_gradient_then_both():
     adapter, h = (
-        Adapter(6, 2, F.gelu, seeded(0)),
+        Adapter(6, 2, F.gelu, seeded()),
         torch.randn(4, 6, generator=seeded(1)),
     )
     optimiser = torch.optim.SGD(adapter.parameters(), lr=0.1)
@@ -194,7 +191,7 @@ def test_injection_changes_no_output_and_trains_the_adapters_alone(
     pattern, style, count
 ):
     base = model()
-    changed = inject_adapters(model(), pattern, 3, style, generator=seeded(0))
+    changed = inject_adapters(model(), pattern, 3, style, generator=seeded())
     torch.testing.assert_close(changed(picture()), base(picture()))
     assert trainable_parameters(changed) == count * (2 * 3 * 12 + 12 + 3)
     trained = {n for n, p in changed.named_parameters() if p.requires_grad}
@@ -205,14 +202,14 @@ def test_injection_changes_no_output_and_trains_the_adapters_alone(
 
 
 def test_injecting_twice_is_injecting_once():
-    once = shaken(inject_adapters(model(), AFTER_BOTH, 3, generator=seeded(0)))
+    once = shaken(inject_adapters(model(), AFTER_BOTH, 3, generator=seeded()))
     twice = inject_adapters(copy.deepcopy(once), AFTER_BOTH, 3)
     torch.testing.assert_close(once(picture()), twice(picture()))
     assert trainable_parameters(once) == trainable_parameters(twice)
 
 
 def test_adapters_sit_before_the_residual_addition():
-    changed = shaken(inject_adapters(model(), AFTER_BOTH, 2, generator=seeded(0)))
+    changed = shaken(inject_adapters(model(), AFTER_BOTH, 2, generator=seeded()))
     block, x = changed.blocks[0], torch.randn(2, 17, 12, generator=seeded(4))
 
     def plain(module, h):  # the module's own forward, past its hooks
@@ -302,7 +299,7 @@ class Diamond(nn.Module):
 
 
 def test_the_longest_chain_is_counted_by_hand():
-    chain, operations = sequential_operations(Diamond(), torch.rand(1, 3))
+    chain, operations = sequential_operations(Diamond(), normal(1, 3).float())
     assert chain == 4  # three of exp, one sum of the two ways
     assert operations == 6  # exp and sum on the short way, T and view are none
 
@@ -312,7 +309,7 @@ def test_what_hangs_on_parameters_alone_is_no_operation():
         def forward(self, x):
             return F.linear(x, self.weight / self.weight.norm())
 
-    assert sequential_operations(Normed(3, 2), torch.rand(1, 3)) == (1, 1)
+    assert sequential_operations(Normed(3, 2), normal(1, 3).float()) == (1, 1)
 
 
 def test_taking_a_part_of_what_was_split_is_no_operation():
@@ -321,7 +318,7 @@ def test_taking_a_part_of_what_was_split_is_no_operation():
             one, other = x.chunk(2, -1)
             return one.exp() + other
 
-    assert sequential_operations(Gated(), torch.rand(1, 4)) == (2, 2)
+    assert sequential_operations(Gated(), normal(1, 4).float()) == (2, 2)
 
 
 @pytest.mark.parametrize("width", [12, 48])

@@ -10,16 +10,13 @@ from torch import nn
 from lib.peft import ladder_side_tuning as ladder
 from lib.peft import vit
 from lib.peft.activations import saved_activation_bytes
+from tests.draws import seeded
 
 SMALL = replace(vit.CPU, layers=3, width=24, heads=3, tune_steps=2, batch=5, seeds=2)
 
 
-def seeded(seed):
-    return torch.Generator().manual_seed(seed)
-
-
 def model(size=SMALL):
-    return vit.ViT(size, seeded(0))
+    return vit.ViT(size, seeded())
 
 
 def batch(n=4):
@@ -225,15 +222,15 @@ def test_the_size_of_a_gpu_takes_a_step():
     size, task = replace(vit.GPU, pretrain_steps=1, tune_steps=1, batch=2), vit.turned()
     few = replace(task, test=task.test[:4], test_labels=task.test_labels[:4])
     for r in ladder.RATES:
-        made = ladder.ladder(size, model(size), seeded(0), r)
+        made = ladder.ladder(size, model(size), seeded(), r)
         assert vit.tune([made], few, size, 1e-3)["losses"].isfinite().all()
 
 
 @pytest.mark.usefixtures("plain_errors")
 def test_an_impossible_ladder_is_named():
     with pytest.raises(ValueError, match="must name the input and a rung, got"):
-        ladder.LadderSideNetwork([24], 4, 2, seeded(0))
+        ladder.LadderSideNetwork([24], 4, 2, seeded())
     with pytest.raises(ValueError, match="heads must divide the side width, got 4"):
-        ladder.LadderSideNetwork([24, 24], 4, 4, seeded(0))
+        ladder.LadderSideNetwork([24, 24], 4, 4, seeded())
     with pytest.raises(ValueError, match="got 1 and 0"):
-        ladder.LadderSideNetwork([4, 4], 8, 1, seeded(0))
+        ladder.LadderSideNetwork([4, 4], 8, 1, seeded())

@@ -11,6 +11,7 @@ from torch import nn
 from lib import runtime
 from lib.peft import lora, vit
 from lib.peft.quantisation import NF4Linear
+from tests.draws import normal, seed_torch, seeded
 
 SMALL = replace(
     vit.CPU,
@@ -22,14 +23,6 @@ SMALL = replace(
     batch=4,
     seeds=2,
 )
-
-
-def seeded(seed):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape, seed=0):
-    return torch.randn(shape, generator=seeded(seed), dtype=torch.float64)
 
 
 def layer(kind=lora.LoRALinear, r=3, alpha=5.0, bias=True, seed=0, **options):
@@ -104,12 +97,12 @@ def test_the_first_step_of_B_is_the_full_gradient_projected_onto_the_rows_of_A()
 
 
 def test_A_is_uniform_and_as_wide_as_kaiming_says():
-    made = lora.LoRALinear(nn.Linear(400, 300), 200, 1.0, seeded(0))
-    torch.manual_seed(0)
+    made = lora.LoRALinear(nn.Linear(400, 300), 200, 1.0, seeded())
+    seed_torch()
     kaiming = nn.init.kaiming_uniform_(torch.empty(200, 400), a=5**0.5)
     assert abs(made.A.std() / kaiming.std() - 1) < 0.01
     assert made.A.abs().max() <= 400**-0.5
-    again = lora.LoRALinear(nn.Linear(400, 300), 200, 1.0, seeded(0))
+    again = lora.LoRALinear(nn.Linear(400, 300), 200, 1.0, seeded())
     assert torch.equal(made.A, again.A)
 
 
@@ -134,7 +127,7 @@ def test_dropout_acts_on_the_update_only():
     made.B.data.zero_()
     torch.testing.assert_close(made(x), made.base(x))
     made = moved(dropout=0.5)
-    torch.manual_seed(0)
+    seed_torch()
     got = made(x)
     assert not torch.equal(got[0], got[1])
     error = 4 * got.std(0) / len(x) ** 0.5
@@ -148,7 +141,7 @@ def test_a_rank_that_makes_no_sense_is_refused(plain_errors):
 
 
 def test_a_quantised_base_cannot_be_merged(plain_errors):
-    made = lora.LoRALinear(NF4Linear(nn.Linear(16, 8)), 2, 4.0, seeded(0))
+    made = lora.LoRALinear(NF4Linear(nn.Linear(16, 8)), 2, 4.0, seeded())
     x = torch.randn(3, 16, generator=seeded(1))
     torch.testing.assert_close(made(x), made.base(x))
     with pytest.raises(ValueError, match=r"must be an nn\.Linear to merge, got NF4"):
@@ -261,7 +254,7 @@ def test_rank_one_is_found_exactly():
 
 def test_counts_are_those_of_gpt3_and_of_the_part():
     assert lora.lora_param_count([(12288, 12288)] * 2 * 96, 4) == 18_874_368
-    model = vit.ViT(vit.CPU, seeded(0))
+    model = vit.ViT(vit.CPU, seeded())
     for r, targets in lora.SPENT.items():
         copied = copy.deepcopy(model)
         lora.inject_lora(copied, targets, r, 2.0 * r)
@@ -295,7 +288,7 @@ def test_a_target_is_a_whole_name():
 
 def test_only_targets_are_replaced_and_the_rest_is_frozen():
     tree = Tree()
-    names = lora.inject_lora(tree, ["1.q"], 2, 4.0, seeded(0))
+    names = lora.inject_lora(tree, ["1.q"], 2, 4.0, seeded())
     assert names == ["layers.1.q"]
     trained = [n for n, p in tree.named_parameters() if p.requires_grad]
     assert trained == ["layers.1.q.A", "layers.1.q.B"]
@@ -367,7 +360,7 @@ def ours(name):
     base = nn.Linear(4, 3, bias=False)
     base.weight.data.copy_(W0)
     kind = lora.DoRALinear if name == "dora" else lora.LoRALinear
-    made = kind(base, 2, 3.0, seeded(0), rank_stabilised=name == "rs")
+    made = kind(base, 2, 3.0, seeded(), rank_stabilised=name == "rs")
     made.A.data.copy_(A0)
     made.B.data.copy_(B0)
     return made
@@ -384,7 +377,7 @@ def test_the_numbers_that_peft_gave(name):
 def llama():
     transformers = pytest.importorskip("transformers")
     pytest.importorskip("peft")
-    torch.manual_seed(0)
+    seed_torch()
     config = transformers.LlamaConfig(
         hidden_size=12,
         intermediate_size=20,

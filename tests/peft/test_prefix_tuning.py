@@ -12,10 +12,7 @@ from torch.testing import assert_close
 
 from lib.peft import prefix_tuning as pt
 from lib.peft import vit
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
+from tests.draws import seed_torch, seeded
 
 
 def drawn(*shape, seed=0, scale=1.0):
@@ -285,7 +282,7 @@ def test_the_order_of_the_prompts_tokens_does_not_matter():
 @pytest.fixture
 def gpt2():
     transformers = pytest.importorskip("transformers")
-    torch.manual_seed(0)
+    seed_torch()
     config = transformers.GPT2Config(
         vocab_size=11, n_positions=32, n_embd=12, n_layer=2, n_head=3
     )

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from scipy import stats
 
 from lib.peft import quantisation as q
+from tests.draws import seeded
 
 # As printed in appendix E of QLoRA and stored in bitsandbytes.
 PRINTED = [
@@ -30,10 +31,6 @@ PRINTED = [
 ]
 
 
-def seeded(seed):
-    return torch.Generator().manual_seed(seed)
-
-
 def test_the_code_book_is_the_published_one():
     torch.testing.assert_close(
         q.nf4_codebook(), torch.tensor(PRINTED), atol=3e-7, rtol=0
@@ -50,7 +47,7 @@ def test_the_code_book_is_quantiles_by_scipy():
 
 @pytest.mark.parametrize("book", [q.nf4_codebook(), q.int4_codebook()])
 def test_a_weight_goes_to_its_nearest_value(book):
-    w = torch.randn(6, 32, generator=seeded(0))
+    w = torch.randn(6, 32, generator=seeded())
     codes, scale = q.nf4_quantize(w, book, block=48)
     rows = w.reshape(4, 48)
     assert torch.equal(scale, rows.abs().max(1).values)

@@ -8,12 +8,9 @@ import torch.nn.functional as F
 
 from lib.peft import vit
 from lib.training import fit
+from tests.draws import seeded
 
 SMALL = replace(vit.CPU, layers=1, width=8, heads=2, tune_steps=3, batch=10)
-
-
-def seeded(seed):
-    return torch.Generator().manual_seed(seed)
 
 
 def model(seed=0, size=SMALL):
@@ -192,6 +189,6 @@ def test_pre_training_reads_upright_digits_only():
 
 def test_the_size_of_a_gpu_takes_a_step():
     size = replace(vit.GPU, pretrain_steps=1, tune_steps=1, batch=2)
-    copies = [vit.ViT(size, seeded(0)) for _ in range(2)]
+    copies = [vit.ViT(size, seeded()) for _ in range(2)]
     result = vit.tune(copies, vit.turned(), size, 1e-3)
     assert result["losses"].isfinite().all()

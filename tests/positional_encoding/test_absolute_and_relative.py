@@ -27,6 +27,7 @@ from lib.positional_encoding.absolute_and_relative import (
     xl_attention,
     xl_scores,
 )
+from tests.draws import normal
 
 GOLDEN = Path(__file__).parent / "golden"
 same = torch.testing.assert_close
@@ -35,11 +36,6 @@ needs_transformers = pytest.mark.skipif(
     importlib.util.find_spec("transformers") is None,
     reason="transformers is not installed: pip install -e '.[oracle]'",
 )
-
-
-def normal(*shape, seed=0):
-    draw = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, dtype=torch.float64, generator=draw)
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from lib.positional_encoding.rotary import (
     rope_cos_sin,
     rope_inv_freq,
 )
+from tests.draws import normal, seeded
 
 GOLDEN = Path(__file__).parent / "golden"
 same = torch.testing.assert_close
@@ -28,11 +29,6 @@ needs_transformers = pytest.mark.skipif(
     importlib.util.find_spec("transformers") is None,
     reason="transformers is not installed: pip install -e '.[oracle]'",
 )
-
-
-def normal(*shape, seed=0):
-    draw = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, dtype=torch.float64, generator=draw)
 
 
 def tensor(numbers):
@@ -334,7 +330,7 @@ def test_a_window_as_long_as_the_text_and_an_uncut_rerope_are_rope():
 
 def test_the_gpu_size_takes_a_step_with_alibi():
     size = dataclasses.replace(lm.GPU, batch=1, steps=1)
-    draw = torch.Generator().manual_seed(0)
+    draw = seeded()
     model = lm.LanguageModel(7, size, le.Alibi(size.heads), draw)
     data = torch.randint(7, (size.length + 2,), generator=draw)
     assert lm.train(model, data, size, draw).isfinite().all()

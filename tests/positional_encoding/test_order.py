@@ -9,14 +9,11 @@ import torch
 import torch.nn.functional as F
 
 from lib.positional_encoding import order
+from tests.draws import seeded
 
 SMALL = order.Size(
     length=8, vocab=9, width=16, heads=2, steps=150, batch=16, learning_rate=2e-2
 )
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def test_labels_say_which_comes_first():

@@ -24,6 +24,7 @@ from lib.positional_encoding.rotary import (
     rope_linear_attention,
     text_model,
 )
+from tests.draws import normal, seeded
 
 GOLDEN = Path(__file__).parent / "golden"
 LAYOUTS = ("interleaved", "half")
@@ -32,11 +33,6 @@ needs_transformers = pytest.mark.skipif(
     importlib.util.find_spec("transformers") is None,
     reason="transformers is not installed: pip install -e '.[oracle]'",
 )
-
-
-def normal(*shape, seed=0):
-    draw = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, dtype=torch.float64, generator=draw)
 
 
 def turn(x, pos, layout="interleaved", base=1e4):
@@ -343,7 +339,7 @@ def test_the_encoding_has_nothing_to_learn():
 
 def test_the_gpu_size_takes_a_step_with_rotary():
     size = dataclasses.replace(lm.GPU, batch=1, steps=1)
-    draw = torch.Generator().manual_seed(0)
+    draw = seeded()
     encoding = Rotary(rope_inv_freq(size.width // size.heads))
     model = lm.LanguageModel(7, size, encoding, draw)
     data = torch.randint(7, (size.length + 2,), generator=draw)

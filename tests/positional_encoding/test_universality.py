@@ -26,19 +26,11 @@ from lib.positional_encoding.universality import (
     train_to_number,
     urpe_attention,
 )
+from tests.draws import normal, seeded
 
 SMALL = lm.Size(
     layers=2, heads=2, width=16, length=6, batch=1, steps=60, learning_rate=1e-2
 )
-
-
-def normal(*shape, seed=0):
-    draw = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, dtype=torch.float64, generator=draw)
-
-
-def seeded(seed):
-    return torch.Generator().manual_seed(seed)
 
 
 class RotaryTwoWay(Rotary, TwoWay):

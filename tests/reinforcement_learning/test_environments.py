@@ -5,6 +5,7 @@ import pytest
 
 from lib.reinforcement_learning import environments as worlds
 from lib.reinforcement_learning.environments import MDP
+from tests.draws import rng
 
 ZHAO_OPTIMAL = """
 3.5 3.9 4.3 4.8 5.3
@@ -13,10 +14,6 @@ ZHAO_OPTIMAL = """
 2.5 10  10  10  7.3
 2.3 9   10  9   8.1
 """  # his figure 5.4(h), gamma = .9, a forbidden cell costs 10
-
-
-def rng(seed=0):
-    return np.random.default_rng(seed)
 
 
 ALL = {

@@ -27,12 +27,9 @@ from lib.reinforcement_learning.monte_carlo import (
     stochastic_approximation,
     weighted_estimates,
 )
+from tests.draws import rng
 
 LAKE = ("SFFF", "FHFH", "FFFH", "HFFG")  # gymnasium's 4 x 4
-
-
-def rng(seed=0):
-    return np.random.default_rng(seed)
 
 
 def frozen_lake():

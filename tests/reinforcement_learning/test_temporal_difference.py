@@ -12,14 +12,11 @@ from lib.reinforcement_learning import temporal_difference as td
 from lib.reinforcement_learning.agents import Agent, epsilon_greedy, play, td_update
 from lib.reinforcement_learning.environments import MDP
 from lib.reinforcement_learning.streams import Streams, sample_streams
+from tests.draws import rng
 
 ALPHAS = np.array([0.05, 0.3, 1.0])
 GAMMA = 0.9
 same = np.testing.assert_allclose
-
-
-def rng(seed=0):
-    return np.random.default_rng(seed)
 
 
 def small_world(seed=5, states=6, actions=3):

@@ -16,10 +16,7 @@ from lib.reinforcement_learning import dqn as deep
 from lib.reinforcement_learning import environments as worlds
 from lib.reinforcement_learning import features
 from lib.reinforcement_learning import value_approximation as va
-
-
-def rng(seed=0):
-    return np.random.default_rng(seed)
+from tests.draws import rng, seed_torch, seeded
 
 
 def chain(n, seed=0):
@@ -442,7 +439,7 @@ def test_a_run_that_has_its_episodes_learns_no_more():
 
 
 def batch(n, dims, actions, seed=0):
-    g = torch.Generator().manual_seed(seed)
+    g = seeded(seed)
     return deep.Batch(
         torch.randn(n, dims, generator=g),
         torch.randint(actions, (n,), generator=g),
@@ -453,7 +450,7 @@ def batch(n, dims, actions, seed=0):
 
 
 def nets(dims, actions):
-    torch.manual_seed(0)
+    seed_torch()
     return torch.nn.Linear(dims, actions), torch.nn.Linear(dims, actions)
 
 
@@ -499,7 +496,7 @@ def test_dqn_with_a_table_finds_the_optimum():
         0.5,
         1201,
         100,
-        torch.Generator().manual_seed(0),
+        seeded(),
         learning_rate=0.02,
         watch=lambda net: net.weight.abs().max().item(),
     )
@@ -511,7 +508,7 @@ def test_dqn_with_a_table_finds_the_optimum():
 
 def test_the_target_network_is_copied_every_so_many_updates():
     some, (net, _) = batch(1, 3, 2), nets(3, 2)
-    twin, g = copy.deepcopy(net), torch.Generator().manual_seed(1)
+    twin, g = copy.deepcopy(net), seeded(1)
     deep.dqn(net, some, 0.9, 7, 3, g, size=4, learning_rate=0.1)
     optimiser, four = torch.optim.Adam(twin.parameters(), 0.1), [0] * 4
     for update in range(7):  # a buffer of one transition: no dice

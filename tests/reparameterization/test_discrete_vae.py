@@ -12,12 +12,9 @@ from sklearn.datasets import load_digits
 
 from lib.reparameterization import discrete_vae
 from lib.reparameterization.gumbel_softmax import gumbel_softmax
+from tests.draws import seed_torch, seeded
 
 TINY = discrete_vae.Size(places=2, categories=3, width=5, batch=4, steps=3)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def relaxed_loss(model, x):
@@ -96,7 +93,7 @@ def test_the_bound_is_above_the_exact_likelihood_and_the_posterior_reaches_it():
         picked = torch.distributions.Categorical(logits=logits).sample()
         return F.one_hot(picked, 3).float()
 
-    torch.manual_seed(0)
+    seed_torch()
     sampled = discrete_vae.bound(model, x, draw, times=1_000)
     assert sampled == pytest.approx(exact.mean().item(), rel=0.02)
 

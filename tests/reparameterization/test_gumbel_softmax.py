@@ -24,6 +24,7 @@ from lib.reparameterization.gumbel_softmax import (
     straight_through,
 )
 from lib.reparameterization.pathwise_and_score import enumerate_grad
+from tests.draws import seed_torch, seeded
 
 LOGITS = {
     "even": torch.zeros(3),
@@ -32,10 +33,6 @@ LOGITS = {
     "one impossible": torch.tensor([0.3, -math.inf, -0.2]),
 }
 every_logits = pytest.mark.parametrize("name", LOGITS)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def p_value(winners, p):
@@ -146,10 +143,10 @@ def test_relaxed_draws_are_those_of_torch_distributions():
     """Equal in distribution, coordinate by coordinate: a temperature away from 1."""
     logits, tau, n = LOGITS["skewed"] / 3, 0.7, 20_000
     ours = gumbel_softmax(logits.expand(n, -1), tau, generator=seeded(7))
-    torch.manual_seed(0)
+    seed_torch()
     law = torch.distributions.RelaxedOneHotCategorical(torch.tensor(tau), logits=logits)
     theirs = law.sample((n,))
-    torch.manual_seed(1)
+    seed_torch(1)
     pytorchs = F.gumbel_softmax(logits.expand(n, -1), tau)
     for k in range(4):
         assert stats.ks_2samp(ours[:, k], theirs[:, k]).pvalue > 1e-4

@@ -27,13 +27,10 @@ from lib.reparameterization.pathwise_and_score import (
     relative_bias_and_variance,
     score_function_grad,
 )
+from tests.draws import seeded
 
 same = torch.testing.assert_close
 F64 = torch.float64
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def number(*values):

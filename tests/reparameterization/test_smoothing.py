@@ -14,16 +14,12 @@ from scipy import integrate, special, stats
 from sklearn import metrics
 
 from lib.reparameterization import smoothing as lesson
+from tests.draws import normal, seeded
 
 KINDS = ("gaussian", "logistic")
 both_kinds = pytest.mark.parametrize("kind", KINDS)
 NOISE = {"gaussian": stats.norm, "logistic": stats.logistic}
 same = torch.testing.assert_close
-
-
-def normal(*shape, seed=0):
-    draw = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, dtype=torch.float64, generator=draw)
 
 
 def average(f, x, sigma, kind, breaks=()):
@@ -285,7 +281,7 @@ def test_monte_carlo_meets_the_closed_form_at_twenty_points(name, sigma):
     """Within 4.5 standard errors, those from the exact second moments."""
     f, closed = CLOSED[name]
     x, n = torch.linspace(-1.7, 1.9, 20, dtype=torch.float64), 20_000
-    generator = torch.Generator().manual_seed(3)
+    generator = seeded(3)
     value, slope = lesson.mollify_mc(f, x, sigma, n, generator)
     e = torch.linspace(-9, 9, 6001, dtype=torch.float64)[:, None]
     weight = torch.from_numpy(bell(e)) * (e[1] - e[0])
@@ -304,7 +300,7 @@ def test_a_linear_function_keeps_its_slope_and_the_variance_grows_as_sigma_falls
     x = torch.ones(4000, dtype=torch.float64)
     spread = {}
     for sigma in (0.1, 1.0):
-        draw = torch.Generator().manual_seed(1)
+        draw = seeded(1)
         value, slope = lesson.mollify_mc(lambda z: 3 * z, x, sigma, 1, draw)
         assert value.mean().item() == pytest.approx(3, abs=5 * 3 * sigma / 4000**0.5)
         exact = 9 / sigma**2 + 18
@@ -316,10 +312,7 @@ def test_a_linear_function_keeps_its_slope_and_the_variance_grows_as_sigma_falls
 
 def test_the_same_generator_gives_the_same_estimate():
     x = normal(3)
-    one, other = (
-        lesson.mollify_mc(torch.abs, x, 0.5, 7, torch.Generator().manual_seed(4))
-        for _ in range(2)
-    )
+    one, other = (lesson.mollify_mc(torch.abs, x, 0.5, 7, seeded(4)) for _ in range(2))
     same(one, other)
 
 
@@ -328,7 +321,7 @@ def test_the_same_generator_gives_the_same_estimate():
 
 @pytest.mark.parametrize("average", ["micro", "macro"])
 def test_soft_f1_of_hard_predictions_is_scikit_learns(average):
-    draw = torch.Generator().manual_seed(5)
+    draw = seeded(5)
     y = (torch.rand(40, 3, generator=draw) < torch.tensor([0.1, 0.3, 0.6])).double()
     p = (torch.rand(40, 3, generator=draw) < 0.4).double()
     want = metrics.f1_score(y.numpy(), p.numpy(), average=average)
@@ -347,7 +340,7 @@ def test_micro_and_macro_differ():
 
 
 def test_the_gradient_of_soft_f1_is_two_y_minus_f_over_the_sum():
-    draw = torch.Generator().manual_seed(6)
+    draw = seeded(6)
     y = (torch.rand(30, generator=draw) < 0.3).double()
     p = torch.rand(30, generator=draw).double().requires_grad_()
     value = lesson.soft_f1(p, y)
@@ -376,7 +369,7 @@ def test_perfect_predictions_have_loss_zero():
 
 
 def test_soft_accuracy_collapses_and_soft_f1_does_not():
-    draw = torch.Generator().manual_seed(0)
+    draw = seeded()
     x, y = lesson.rare_positives(3, 4000, 4, draw)
     assert x.shape == (3, 4000, 5)
     assert (x[..., -1] == 1).all()
@@ -395,7 +388,7 @@ def test_soft_accuracy_collapses_and_soft_f1_does_not():
 
 
 def test_runs_do_not_touch_each_other():
-    draw = torch.Generator().manual_seed(2)
+    draw = seeded(2)
     x, y = lesson.rare_positives(3, 100, 2, draw)
 
     def loss(z, y):

@@ -31,14 +31,7 @@ from lib.vae_to_vqgan.distribution_fitting import (
     reverse_kl,
     sliced_wasserstein,
 )
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=generator(seed))
+from tests.draws import normal, seeded
 
 
 def covariance(d, seed=0):
@@ -70,7 +63,7 @@ def test_samples_come_with_the_probabilities_of_the_chain():
     weight, bias, count = 2 * normal(3, 3), normal(3, seed=1), 40_000
     x = torch.tensor(list(itertools.product([0.0, 1.0], repeat=3))).double()
     p = chain_log_prob(x, weight, bias).exp()
-    drawn = chain_sample(count, weight, bias, generator(2))
+    drawn = chain_sample(count, weight, bias, seeded(2))
     place = (drawn @ torch.tensor([4.0, 2, 1]).double()).long()
     share = place.bincount(minlength=8) / count
     assert ((share - p).abs() < 5 * (p * (1 - p) / count).sqrt()).all()
@@ -227,7 +220,7 @@ def test_on_a_line_transport_is_that_of_points_repeated_to_equal_numbers(n, m):
     x, y = normal(n, 1), 2 * normal(m, 1, seed=1) + 0.5
     a = x[:, 0].repeat_interleave(m).sort().values
     b = y[:, 0].repeat_interleave(n).sort().values
-    got = sliced_wasserstein(x, y, 3, generator())
+    got = sliced_wasserstein(x, y, 3, seeded())
     torch.testing.assert_close(got, (a - b).square().mean())
 
 
@@ -235,13 +228,13 @@ def test_on_a_line_the_first_power_agrees_with_scipy():
     """Squares of gaps that are all equal are the square of scipy's mean gap."""
     x = normal(20, 1)
     gap = scipy.stats.wasserstein_distance(x[:, 0], x[:, 0] + 0.7)
-    got = sliced_wasserstein(x, x + 0.7, 4, generator())
+    got = sliced_wasserstein(x, x + 0.7, 4, seeded())
     torch.testing.assert_close(got, torch.tensor(gap**2).double())
 
 
 def test_a_shift_costs_its_square_over_the_dimension():
     x, shift = normal(40, 5), normal(5, seed=1)
-    got = sliced_wasserstein(x, x + shift, 20_000, generator(2))
+    got = sliced_wasserstein(x, x + shift, 20_000, seeded(2))
     want = shift.square().sum() / 5
     assert abs(got - want) < 0.04 * want
 
@@ -309,7 +302,7 @@ def test_equal_samples_have_no_distance_and_one_point_no_estimate():
 
 @pytest.fixture
 def flow():
-    flow = Flow(3, 8, 3, generator()).double()
+    flow = Flow(3, 8, 3, seeded()).double()
     for seed, weight in enumerate(flow.parameters()):
         weight.data = 0.5 * normal(*weight.shape, seed=seed)
     return flow
@@ -340,7 +333,7 @@ def test_log_determinants_are_those_of_jacobians_by_autograd(flow):
 
 
 def test_the_density_of_a_flow_integrates_to_one():
-    flow = Flow(2, 8, 2, generator()).double()
+    flow = Flow(2, 8, 2, seeded()).double()
     for seed, weight in enumerate(flow.parameters()):
         weight.data = 0.4 * normal(*weight.shape, seed=seed)
     side = torch.linspace(-14, 14, 401).double()
@@ -350,13 +343,13 @@ def test_the_density_of_a_flow_integrates_to_one():
 
 
 def test_a_new_flow_is_the_normal_distribution():
-    flow, x = Flow(4, 8, 3, generator()).double(), normal(6, 4)
+    flow, x = Flow(4, 8, 3, seeded()).double(), normal(6, 4)
     want = MultivariateNormal(torch.zeros(4).double(), torch.eye(4).double())
     torch.testing.assert_close(flow.log_prob(x), want.log_prob(x))
 
 
 def test_samples_have_the_mean_that_the_density_says(flow):
-    drawn = flow.sample(4000, generator(1))
+    drawn = flow.sample(4000, seeded(1))
     assert drawn.shape == (4000, 3)
     assert drawn.dtype == torch.float64
     z = drawn
@@ -368,7 +361,7 @@ def test_samples_have_the_mean_that_the_density_says(flow):
 
 @pytest.mark.parametrize(("bias", "scale"), [(0.01, 0.01), (1e3, 2.0), (-1e3, -2.0)])
 def test_logarithms_of_scales_begin_as_they_are_and_end_at_two(bias, scale):
-    layer = Coupling(5, 4, flip=False, generator=generator()).double()
+    layer = Coupling(5, 4, flip=False, generator=seeded()).double()
     layer.last.bias.data[:3] = bias
     _, logdet = layer(normal(2, 5))
     torch.testing.assert_close(
@@ -377,13 +370,13 @@ def test_logarithms_of_scales_begin_as_they_are_and_end_at_two(bias, scale):
 
 
 def test_a_flow_turns_to_the_other_half_at_every_layer():
-    flips = [layer.flip for layer in Flow(3, 4, 5, generator()).layers]
+    flips = [layer.flip for layer in Flow(3, 4, 5, seeded()).layers]
     assert flips == [False, True, False, True, False]
-    drawn = Flow(2, 4, 1, generator()).sample(3, generator())
+    drawn = Flow(2, 4, 1, seeded()).sample(3, seeded())
     assert drawn.shape == (3, 2)
     assert not drawn.requires_grad
 
 
 def test_a_coupling_needs_two_channels():
     with pytest.raises(ValueError, match="d must be at least 2, got 1"):
-        Coupling(1, 4, flip=False, generator=generator())
+        Coupling(1, 4, flip=False, generator=seeded())

@@ -33,14 +33,7 @@ from lib.vae_to_vqgan.vae import (
     log_weights,
     mlp_vae,
 )
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=seeded(seed))
+from tests.draws import normal, seeded
 
 
 def standard_normal():

@@ -27,16 +27,9 @@ from lib.vae_to_vqgan.vqgan import (
     sample_codes,
 )
 from lib.vae_to_vqgan.vqvae import VQVAE, VectorQuantizerEMA
+from tests.draws import normal, seeded
 
 same = torch.testing.assert_close
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=seeded(seed))
 
 
 # Hinge losses
@@ -171,7 +164,7 @@ def test_the_classifier_learns_to_tell_bright_from_dark():
 
 
 def test_a_critic_judges_each_image_alone():
-    critic, x = PatchDiscriminator(4, 2, seeded()), torch.rand(3, 1, 8, 8)
+    critic, x = PatchDiscriminator(4, 2, seeded()), normal(3, 1, 8, 8).float()
     same(critic(x)[1:2], critic(x[1:2]))
 
 

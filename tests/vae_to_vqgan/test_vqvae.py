@@ -29,16 +29,9 @@ from lib.vae_to_vqgan.vqvae import (
     train,
     vq_losses,
 )
+from tests.draws import normal, seeded
 
 close = torch.testing.assert_close
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=seeded(seed))
 
 
 # The quantiser
