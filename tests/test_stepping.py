@@ -22,10 +22,9 @@ def walk(seed, count=6):
     for k in range(count):
         at = int(dice.integers(6))
         path = [at] if k % 3 == 0 else [*path, at]
-        policy = dice.dirichlet(np.ones(5), size=6).round(2)
-        policy[:, 0] = 1 - policy[:, 1:].sum(-1)
+        policy = dice.multinomial(20, np.full(5, 0.2), size=6) / 20
         policy[k % 6] = 0
-        frames.append(Frame(values, f"Step {k} < of {seed}.", abs(policy), at, path))
+        frames.append(Frame(values, f"Step {k} < of {seed}.", policy, at, path))
         values[at] = dice.normal()
         values[(at + 1) % 6] = np.nan
     return frames
