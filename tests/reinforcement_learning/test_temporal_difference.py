@@ -20,15 +20,19 @@ same = np.testing.assert_allclose
 
 
 def small_world(seed=5, states=6, actions=3):
-    """Dice for everything; one step in five ends it, in the last state."""
-    draw = rng(seed)
+    """Dice for everything; one step in five ends it, in the last state.
+
+    No state is rare: what is seldom visited is learnt late.
+    """
+    draw, least = rng(seed), 0.5 / (states - 1)
     P = np.zeros((states, actions, states))
-    P[:-1, :, :-1] = 0.8 * draw.dirichlet(np.ones(states - 1), (states - 1, actions))
+    chances = draw.dirichlet(np.ones(states - 1), (states - 1, actions))
+    P[:-1, :, :-1] = 0.8 * (least + 0.5 * chances)
     P[:-1, :, -1] = 0.2
     P[-1, :, -1] = 1
     R = draw.normal(size=P.shape)
     R[-1] = 0
-    start = np.append(draw.dirichlet(np.ones(states - 1)), 0.0)
+    start = np.append(least + 0.5 * draw.dirichlet(np.ones(states - 1)), 0.0)
     return MDP(P, R, np.arange(states) == states - 1, start)
 
 
