@@ -319,18 +319,19 @@ def test_both_sizes_take_a_step_of_every_training(size):
 
 
 def test_training_lowers_the_error_and_the_critic_enters_when_it_is_told():
-    size = dataclasses.replace(CPU.first, steps=60, batch=32)
+    size = dataclasses.replace(CPU.first, steps=200, batch=32)
     train, _, _, _ = vqgan.data(CPU, seeded())
     critic = PatchDiscriminator(4, 1, seeded())
     curves = vqgan.train_first_stage(
         autoencoder(size), train, size, seeded(), critic=critic, start=0.5
     )
     error, weight, judged = curves.T
-    assert error[-10:].mean() < 0.8 * error[:10].mean()
-    assert (weight[:30] == 0).all()
-    assert (weight[30:] > 0).all()
-    assert (judged[:30] == 0).all()
-    assert (judged[30:] > 0).all()
+    # Afterwards the critic may raise it: it asks for more than a small error.
+    assert error[90:100].mean() < 0.6 * error[:10].mean()
+    assert (weight[:100] == 0).all()
+    assert (weight[100:] > 0).all()
+    assert (judged[:100] == 0).all()
+    assert (judged[100:] > 0).all()
 
 
 def test_betas_stay_those_of_the_released_code(monkeypatch):
