@@ -387,6 +387,15 @@ def test_soft_accuracy_collapses_and_soft_f1_does_not():
     assert (start == 0).all()
 
 
+def test_positives_are_moved_up_in_the_first_feature_alone():
+    draw = seeded()
+    x, y = lesson.rare_positives(2, 4000, 3, draw, rate=0.5, shift=1.5)
+    for one, labels in zip(x, y):
+        moved = one[labels == 1].mean(0) - one[labels == 0].mean(0)
+        want = torch.tensor([1.5, 0, 0, 0])
+        assert ((moved - want).abs() < 5 * (2 / 2000) ** 0.5).all()
+
+
 def test_runs_do_not_touch_each_other():
     draw = seeded(2)
     x, y = lesson.rare_positives(3, 100, 2, draw)

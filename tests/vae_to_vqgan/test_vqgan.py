@@ -131,6 +131,14 @@ def test_a_critic_doubles_its_channels_at_every_halving():
     assert [each.out_channels for each in convolutions] == [4, 8, 16, 16, 1]
 
 
+def test_a_logit_is_what_the_last_convolution_says():
+    critic = PatchDiscriminator(4, 2, seeded())
+    torch.nn.init.zeros_(critic.net[-1].weight)
+    torch.nn.init.constant_(critic.net[-1].bias, 3)
+    image = torch.rand(1, 1, 8, 8, generator=seeded())
+    assert torch.equal(critic(image), torch.full((1, 1, 2, 2), 3.0))
+
+
 def test_only_the_first_stage_of_a_feature_network_keeps_the_size():
     net = FeatureNet(3, 3, 5, seeded())
     x = torch.rand(2, 1, 8, 8, generator=seeded())
