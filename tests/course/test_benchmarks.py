@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from benchmarks import __main__ as everything
-from benchmarks import cold_start, diffusion_to_edm, side_by_side
+from benchmarks import cold_start, diffusion_to_edm, scale, side_by_side
 from benchmarks.side_by_side import Row, compared, digits, keep, report, turns
+from course.grading import pool
 from course.paths import root
 from tests import mutants
 
@@ -183,3 +184,16 @@ def test_a_module_measures_what_its_peer_computes_too(monkeypatch):
     assert [row.what.split()[-1] for row in made] == ["DDIM", "DDPM", "Euler", "Heun"]
     assert {row.ratio for row in made} == {2.0}
     assert {row.ours for row in made} == {2000 / diffusion_to_edm.STEPS}
+
+
+def test_a_class_is_timed_only_when_every_worker_has_judged(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_STATE", str(tmp_path))
+    monkeypatch.setattr(pool, "judge_one", lambda job: job[::-1])
+    pids, graded = [11, 11, 12], []
+
+    def some_more():
+        monkeypatch.setattr(scale.os, "getpid", lambda: pids[len(graded)])
+        graded.append(scale.judge_and_sign(b"job"))
+
+    scale.until_all_have_judged(tmp_path, 2, some_more)
+    assert graded == [b"boj"] * 3
