@@ -212,8 +212,8 @@ def tables(results: dict) -> dict[str, list[list]]:
     for lesson, ways in results["classes"].items():
         for how, each in ways.items():
             judge = statistics.mean(each["judge"])
-            milliseconds = [judge, each["writing process"], each["gradebook"]]
-            shown = [f"{1000 * seconds:.0f} ms" for seconds in milliseconds]
+            seconds = [judge, each["writing process"], each["gradebook"]]
+            shown = [f"{1000 * took:.0f}\N{NO-BREAK SPACE}ms" for took in seconds]
             unit.append([lesson, how, f"{each['learners a minute']:.0f}", *shown])
         for workers, each in results["simulated"][lesson].items():
             busy = [f"{100 * each[name]:.0f} %" for name in ("workers", "writer")]
