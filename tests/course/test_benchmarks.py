@@ -186,7 +186,9 @@ def test_a_module_measures_what_its_peer_computes_too(monkeypatch):
     assert {row.ours for row in made} == {2000 / diffusion_to_edm.STEPS}
 
 
-def test_notebooks_are_judged_until_every_worker_has_left_its_sign(tmp_path, monkeypatch):
+def test_notebooks_are_judged_until_every_worker_has_left_its_sign(
+    tmp_path, monkeypatch
+):
     monkeypatch.setenv("COURSE_STATE", str(tmp_path))
     monkeypatch.setattr(pool, "judge_one", lambda job: job[::-1])
     pids, graded = [11, 11, 12], []
