@@ -116,6 +116,14 @@ def scroll_through(page) -> None:
         scrollTo(0, y);
         await new Promise((done) => setTimeout(done, 20));
       }
+      // One that was passed too fast, on a busy machine, waits still; and what is laid
+      // out late may push it away again.
+      for (const image of document.images)
+        for (let tries = 0; !image.complete && tries < 200; tries++) {
+          image.scrollIntoView({behavior: "instant"});
+          await new Promise((done) => setTimeout(done, 50));
+        }
+      scrollTo(0, document.body.scrollHeight);
     }""")
     page.wait_for_load_state("networkidle")
 
